@@ -1,0 +1,122 @@
+"""``nbprod show``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from nbprod.cli import render
+from nbprod.cli.options import as_json
+
+
+@click.command("show")
+@click.argument("ref", metavar="NAME[/VERSION|@ALIAS]")
+@as_json
+def command(ref: str, as_json: bool) -> None:
+    """Print a model version: what made it, on which data, how well it does.
+
+    With --json it prints exactly the entry, nbprod.json.
+    """
+    from nbprod.lifecycle.versions import show
+
+    version = show(ref)
+    if as_json:
+        render.document(version.entry)
+        return
+    aliases = f"  ({', '.join(version.aliases)})" if version.aliases else ""
+    click.echo(
+        f"{click.style(version.ref, bold=True)}{aliases}  registered {version.created[:16].replace('T', ' ')} UTC"
+    )
+    for title, lines in sections(version.entry):
+        if lines:
+            click.echo(f"\n{click.style(title, bold=True)}")
+            for line in lines:
+                click.echo(f"  {line}")
+    click.echo(f"\nentry sha256 {version.digest}")
+    render.next_step(
+        render.shell(
+            "mlflow", "models", "predict", "-m", f"models:/{version.ref}", "--env-manager", "local", "-i", "rows.json"
+        ),
+        "scores it without nbprod",
+    )
+
+
+def sections(entry: dict[str, Any]) -> list[tuple[str, list[str]]]:
+    """An entry as a person wants to read it: titled lists of lines."""
+    model = entry["model"]
+    purpose = [f"{label:<13}{entry[key]}" for label, key in (
+        ("owner", "owner"), ("intended use", "intended_use"), ("limitations", "limitations"))]  # fmt: skip
+    return [
+        ("Purpose", purpose),
+        ("Metrics", metric_lines(entry)),
+        ("Model", _model_lines(model)),
+        ("Data", data_lines(entry["inputs"])),
+        ("Made by", _made_lines(entry)),
+    ]
+
+
+def metric_lines(entry: dict[str, Any]) -> list[str]:
+    """The main metric first, then the others by dataset."""
+    main = entry["model"].get("main_metric")
+    metrics = sorted(
+        entry["metrics"], key=lambda m: (m["name"] != main or m["dataset"] != "test", m["dataset"] != "test")
+    )
+    width = max((len(m["name"]) for m in metrics), default=0)
+    wide = max((len(m["dataset"]) for m in metrics), default=0)
+    lines = []
+    for metric in metrics:
+        bounds = metric["interval"]
+        interval = f"  [{render.number(bounds[0])}, {render.number(bounds[1])}]" if bounds else ""
+        lines.append(
+            f"{metric['name']:<{width}}  {metric['dataset']:<{wide}}  {render.number(metric['value'])}{interval}"
+        )
+    return lines
+
+
+def _model_lines(model: dict[str, Any]) -> list[str]:
+    inputs = (model["signature"] or {}).get("inputs") or []
+    names = ", ".join(f"{c.get('name', '?')}: {c.get('type', '?')}" for c in inputs[:8])
+    more = f", and {len(inputs) - 8} more" if len(inputs) > 8 else ""
+    how = f" by {model['serialization']}" if model["serialization"] else ""
+    lines = [f"{model['flavor']}{how}, {render.size(model['bytes'])}, sha256 {model['sha256'][:12]}"]
+    if names:
+        lines.append(f"takes {names}{more}")
+    if model.get("target"):
+        lines.append(f"predicts {model['target']}")
+    if model["trusted"]:
+        lines.append(f"trusts {', '.join(model['trusted'])}")
+    return lines
+
+
+def data_lines(inputs: list[dict[str, Any]]) -> list[str]:
+    """A line for each dataset, and what its card says of origin and terms."""
+    lines = []
+    for item in inputs:
+        rows = (
+            f"{item['rows']:,} rows x {len(item['columns'])} columns" if item["columns"] else render.size(item["bytes"])
+        )
+        kept = "kept" if item["kept"] else "not kept"
+        lines.append(f"{item['role']:<8}{item['uri']}  {rows}, sha256 {item['sha256'][:12]}, {kept}")
+        card = item["card"]
+        if isinstance(card, dict):
+            facts = [f"{key}: {card[key]}" for key in ("license", "origin", "terms") if card.get(key)]
+            lines.extend(f"        {fact}" for fact in facts)
+        elif card == "unknown":
+            lines.append("        no card: origin, licence and terms are unknown")
+    return lines
+
+
+def _made_lines(entry: dict[str, Any]) -> list[str]:
+    run, git, environment = entry["run"], entry["source"]["git"], entry["environment"]
+    if isinstance(git, dict):
+        dirty = " with changes (diff stored)" if git["dirty"] else ""
+        code = f"commit {git['commit'][:12]}{dirty}"
+    else:
+        code = "commit unknown (no git)"
+    lines = [f"run {run['id']}, {render.seconds(run['seconds'])}, {code}"]
+    for stage in run["stages"]:
+        values = ", ".join(f"{k}={render.number(v)}" for k, v in stage["parameters"].items())
+        lines.append(f"{stage['name']:<10}{stage['notebook']}{f'  ({values})' if values else ''}")
+    lines.append(f"Python {environment['python']}, {len(environment['freeze'])} packages, {environment['platform']}")
+    return lines

@@ -1,0 +1,156 @@
+"""The project and its settings: ``[tool.nbprod]`` in ``pyproject.toml``, overlaid by ``NBPROD_*``.
+
+The project's root is the nearest folder, going up, that says so (``[tool.nbprod]``), was one before (``.nbprod/``) or looks
+like one (``pipelines/``, ``.git``); without any of these it is the folder one started from.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nbprod.errors import UsageError, nearest
+
+DATA = ".nbprod"
+"""Databases, caches and the store; never in git."""
+
+RUNS = "runs"
+"""Executed notebooks and outputs, where people can open them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What a project may set; each has ``NBPROD_<NAME>`` as its environment variable.
+
+    Attributes:
+        registry: URI of the MLflow registry; ``MLFLOW_TRACKING_URI`` comes before it. Empty: SQLite under ``.nbprod/``.
+        store: where artifacts are kept: a folder or any fsspec URL. Empty: ``.nbprod/store``.
+        keep_max: inputs up to this many bytes are kept in the store.
+        jobs: how many stages run at once.
+        kernel: the kernel of notebooks that name none.
+        timeout: seconds that a stage may take where the pipeline sets none; 0 is no limit.
+        strict: gates, cards and clean sources are required to promote.
+    """
+
+    registry: str = ""
+    store: str = ""
+    keep_max: int = 1_000_000_000
+    jobs: int = 2
+    kernel: str = "python3"
+    timeout: float = 0.0
+    strict: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Project:
+    """A folder with notebooks and pipelines, and what was set for it."""
+
+    root: Path
+    settings: Settings
+
+    @property
+    def data(self) -> Path:
+        """``.nbprod/``: databases, caches, store."""
+        return self.root / DATA
+
+    @property
+    def runs(self) -> Path:
+        """``runs/``: executed notebooks and outputs."""
+        return self.root / RUNS
+
+    def relative(self, path: Path) -> str:
+        """A path as the user would name it: relative to the root with ``/`` where it lies inside, else absolute."""
+        try:
+            return path.relative_to(self.root).as_posix()
+        except ValueError:
+            return path.as_posix()
+
+    def registry_uri(self) -> str:
+        """The absolute URI of the MLflow registry."""
+        return (
+            os.environ.get("MLFLOW_TRACKING_URI")
+            or self.settings.registry
+            or f"sqlite:///{(self.data / 'mlflow.db').as_posix()}"
+        )
+
+    def prepare_folders(self) -> None:
+        """Make ``.nbprod/`` and ``runs/``, both of which ignore themselves in git."""
+        for folder in (self.data, self.runs):
+            folder.mkdir(parents=True, exist_ok=True)
+            ignore = folder / ".gitignore"
+            if not ignore.exists():
+                ignore.write_text("*\n", encoding="utf-8")
+
+
+def _table(pyproject: Path) -> Mapping[str, Any] | None:
+    """The ``[tool.nbprod]`` table, or None where there is none."""
+    if not pyproject.is_file():
+        return None
+    text = pyproject.read_text(encoding="utf-8")
+    if "tool.nbprod" not in text:
+        return None
+    import tomllib
+
+    try:
+        table: Mapping[str, Any] | None = tomllib.loads(text).get("tool", {}).get("nbprod")
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"is not valid TOML: {error}.", file=str(pyproject)) from error
+    return table
+
+
+def _is_root(folder: Path) -> bool:
+    return any((folder / name).is_dir() for name in (DATA, "pipelines", ".git"))
+
+
+def find_root(start: Path) -> Path:
+    """The root of the project that ``start`` (a folder, or a file in it) belongs to."""
+    start = start.resolve()
+    folder = start if start.is_dir() else start.parent
+    home = Path.home()
+    for candidate in (folder, *folder.parents):
+        if candidate in (home, Path(candidate.anchor)) and candidate != folder:
+            break
+        if _is_root(candidate) or _table(candidate / "pyproject.toml") is not None:
+            return candidate
+    return folder
+
+
+def _convert(name: str, value: Any, *, file: str) -> Any:
+    """A setting's value in the type of its default."""
+    kind = type(getattr(Settings(), name))
+    if kind is bool and isinstance(value, str):
+        value = {"true": True, "1": True, "false": False, "0": False}.get(value.lower(), value)
+    elif kind in (int, float) and isinstance(value, (str, int)) and not isinstance(value, bool):
+        try:
+            value = kind(value)
+        except ValueError:
+            pass
+    if not isinstance(value, kind):
+        raise UsageError(f"{name} must be a {kind.__name__}, not {value!r}.", file=file)
+    return value
+
+
+def load_project(start: Path | None = None) -> Project:
+    """The project around ``start`` (default: the working folder) with its settings.
+
+    Raises:
+        UsageError: an unknown setting or a value of another type, with the file and the nearest match.
+    """
+    root = find_root(start or Path.cwd())
+    names = [f.name for f in dataclasses.fields(Settings)]
+    values: dict[str, Any] = {}
+    for name, value in (_table(root / "pyproject.toml") or {}).items():
+        if name not in names:
+            raise UsageError(
+                f"there is no setting '{name}' in [tool.nbprod].{nearest(name, names)}", file="pyproject.toml"
+            )
+        values[name] = _convert(name, value, file="pyproject.toml")
+    for name in names:
+        variable = f"NBPROD_{name.upper()}"
+        if variable in os.environ:
+            values[name] = _convert(name, os.environ[variable], file=variable)
+    return Project(root=root, settings=Settings(**values))

@@ -1,0 +1,179 @@
+"""YAML as YAML 1.2 says it, with the line of every value.
+
+PyYAML reads YAML 1.1, where ``no`` is false, ``1e-3`` is text and ``2015-01-01`` is a date. Here plain scalars follow the
+core schema of YAML 1.2 (section 10.3.2): null, true/false, integers, floats; everything else is text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from nbprod.errors import PipelineError, nearest
+
+Place = tuple[str | int, ...]
+"""The keys and positions that lead to a value."""
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """PyYAML's safe loader with the core schema of YAML 1.2."""
+
+    yaml_implicit_resolvers: dict[str, list[Any]] = {}
+
+
+for _tag, _pattern, _first in (
+    ("null", r"(?:~|null|Null|NULL|)\Z", ["~", "n", "N", ""]),
+    ("bool", r"(?:true|True|TRUE|false|False|FALSE)\Z", list("tTfF")),
+    ("int", r"(?:[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+)\Z", list("-+0123456789")),
+    (
+        "float",
+        r"(?:[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))\Z",
+        list("-+0123456789."),
+    ),
+):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), _first)
+
+
+def _number(text: str) -> int:
+    for prefix, base in (("0o", 8), ("0x", 16)):
+        if text.startswith(prefix):
+            return int(text[2:], base)
+    return int(text)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """A YAML file's content and where each part of it stands.
+
+    Attributes:
+        value: plain dicts, lists and scalars.
+        lines: place -> 1-based line of the key or item.
+    """
+
+    file: str
+    value: Any
+    lines: dict[Place, int] = field(default_factory=dict)
+
+    def line(self, *place: str | int) -> int | None:
+        """The line of a place, or of the nearest one around it."""
+        for length in range(len(place), -1, -1):
+            if (line := self.lines.get(place[:length])) is not None:
+                return line
+        return None
+
+    def error(self, message: str, *place: str | int) -> PipelineError:
+        """An error that names this file and the line of ``place``."""
+        return PipelineError(message, file=self.file, line=self.line(*place))
+
+    def mapping(self, value: Any, *place: str | int) -> dict[str, Any]:
+        """``value`` as a mapping with text keys; nothing (``null``) is an empty one.
+
+        Raises:
+            PipelineError: it is something else.
+        """
+        if value is None:
+            return {}
+        if not isinstance(value, Mapping):
+            name = ".".join(map(str, place)) or "the file"
+            raise self.error(f"{name} must be a mapping (`key: value` lines), not {describe(value)}.", *place)
+        for key in value:
+            if not isinstance(key, str):
+                raise self.error(f"the key {key!r} must be text: put it in quotes.", *place)
+        return dict(value)
+
+    def only(self, value: Mapping[str, Any], known: Iterable[str], *place: str | int) -> None:
+        """Refuse keys that are not known, with the nearest that is."""
+        known = list(known)
+        for key in value:
+            if key not in known:
+                where = ".".join(map(str, place))
+                raise self.error(
+                    f"unknown key '{key}'{f' in {where}' if where else ''}.{nearest(key, known)}", *place, key
+                )
+
+
+def describe(value: Any) -> str:
+    """A value's kind in the words of YAML, for error messages."""
+    kinds = {
+        dict: "a mapping",
+        list: "a list",
+        str: f"the text {value!r}",
+        bool: str(value).lower(),
+        type(None): "nothing",
+    }
+    return kinds.get(type(value), f"the number {value!r}")
+
+
+def _build(node: yaml.Node, place: Place, document: Document) -> Any:
+    if isinstance(node, yaml.MappingNode):
+        built: dict[Any, Any] = {}
+        for key_node, value_node in node.value:
+            key = _build(key_node, place, document)
+            if isinstance(key, (dict, list)):
+                raise document.error("a key must be a plain word.", *place)
+            if key in built:
+                line = key_node.start_mark.line + 1
+                raise PipelineError(f"the key '{key}' stands twice: keep one.", file=document.file, line=line)
+            document.lines[(*place, key)] = key_node.start_mark.line + 1
+            built[key] = _build(value_node, (*place, key), document)
+        return built
+    if isinstance(node, yaml.SequenceNode):
+        items = []
+        for position, item in enumerate(node.value):
+            document.lines[(*place, position)] = item.start_mark.line + 1
+            items.append(_build(item, (*place, position), document))
+        return items
+    return _scalar(node, document)
+
+
+def _scalar(node: yaml.Node, document: Document) -> Any:
+    text = str(node.value)
+    match node.tag.rsplit(":", 1)[-1]:
+        case "null":
+            return None
+        case "bool":
+            return text.lower() == "true"
+        case "int":
+            return _number(text)
+        case "float":
+            return float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
+        case "str":
+            return text
+    line = node.start_mark.line + 1
+    raise PipelineError(f"the tag {node.tag} is not allowed here: write a plain value.", file=document.file, line=line)
+
+
+def load_yaml(text: str, *, file: str) -> Document:
+    """Read one YAML document.
+
+    Args:
+        file: what the user calls it, for error messages.
+
+    Raises:
+        PipelineError: it is not YAML, or a key stands twice; with the line.
+    """
+    try:
+        node = yaml.compose(text, Loader=_Loader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        problem = (error.problem or "it cannot be parsed").strip()
+        raise PipelineError(
+            f"is not valid YAML: {problem}.", file=file, line=mark.line + 1 if mark else None
+        ) from error
+    except yaml.YAMLError as error:
+        raise PipelineError(f"is not valid YAML: {str(error).splitlines()[0]}.", file=file) from error
+    document = Document(file=file, value=None, lines={})
+    value = None if node is None else _build(node, (), document)
+    return Document(file=file, value=value, lines=document.lines)
+
+
+def load_scalar(text: str) -> Any:
+    """A value as one would write it in YAML: ``7``, ``true``, ``[1, 2]``, ``{a: 1}``, ``null``; anything else is text."""
+    try:
+        return load_yaml(text, file="value").value
+    except PipelineError:
+        return text

@@ -1,0 +1,142 @@
+"""The process behind `nbprod.flavors.replay`: it loads model folders with plain MLflow, away from the project.
+
+It is started by its path, in any Python that has MLflow. Each line of standard input asks one question,
+``{"folder": ..., "allowed": [names of types]}``, and is answered with a line, ``{"rows", "answer", "compared"}`` or
+``{"error": kind, "text": ..., "types": [...]}``. When standard input closes it ends at once, whatever it does: so it
+never outlives its parent.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import queue
+import sys
+import threading
+import warnings
+import zipfile
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+
+def _answers() -> ModuleType:
+    """`nbprod.flavors.answers`, by its path: nbprod need not be there, and its folder must not be on the path."""
+    spec = importlib.util.spec_from_file_location("_nbprod_answers", Path(__file__).with_name("answers.py"))
+    if spec is None or spec.loader is None:
+        raise ImportError("answers.py is missing beside replay_child.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _listen(questions: queue.SimpleQueue[str]) -> None:
+    for line in sys.stdin:
+        questions.put(line)
+    os._exit(0)
+
+
+def main() -> None:
+    """Import what loading a model needs, then answer until standard input closes."""
+    channel = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # what a model prints is no answer
+    questions: queue.SimpleQueue[str] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(questions,), daemon=True).start()
+    warnings.simplefilter("ignore")
+    answers = _answers()
+    _warm()
+    while True:
+        question = json.loads(questions.get())
+        path, modules = list(sys.path), set(sys.modules)
+        try:
+            reply = _replay(Path(question["folder"]), set(question["allowed"]), answers)
+        except Exception as error:  # whatever a model raises is the result
+            reply = _explain(error)
+        sys.path[:] = path
+        _forget(set(sys.modules) - modules, Path(question["folder"]))
+        channel.write(json.dumps(reply) + "\n")
+        channel.flush()
+
+
+def _warm() -> None:
+    """Import while nobody waits."""
+    for name in (
+        "mlflow.pyfunc",
+        "mlflow.models",
+        "pandas",
+        "sklearn.pipeline",
+        "sklearn.ensemble",
+        "skops.io",
+        "mlflow.sklearn",
+    ):
+        try:
+            importlib.import_module(name)
+        except ImportError:
+            continue
+
+
+def _forget(modules: set[str], folder: Path) -> None:
+    """Drop modules that came with a model, so that the next model brings its own."""
+    for name in modules:
+        file = getattr(sys.modules.get(name), "__file__", None)
+        if file and Path(file).is_relative_to(folder):
+            del sys.modules[name]
+
+
+def _replay(folder: Path, allowed: set[str], answers: ModuleType) -> dict[str, Any]:
+    import mlflow.pyfunc
+    from mlflow.models import Model
+
+    if strange := _strange(folder, allowed):
+        return {"error": "untrusted", "text": "", "types": strange}
+    model = mlflow.pyfunc.load_model(str(folder))
+    example = Model.load(str(folder)).load_input_example(str(folder))
+    if example is None:
+        return {"rows": 0, "answer": None, "compared": False}
+    try:
+        found = answers.plain(model.predict(example))
+    except Exception as error:
+        return _explain(error, asked=True)
+    stored = folder / "nbprod" / "example_predictions.json"
+    if not stored.is_file():
+        return {"rows": answers.rows_of(found), "answer": found, "compared": False}
+    expected = json.loads(stored.read_text(encoding="utf-8"))["predictions"]
+    if not answers.same(found, expected):
+        return {"error": "differs", "text": f"{_short(expected)} became {_short(found)}"}
+    return {"rows": answers.rows_of(found), "answer": found, "compared": True}
+
+
+def _strange(folder: Path, allowed: set[str]) -> list[str]:
+    """The types in a folder's ``.skops`` files that are not allowed; MLflow itself would ask the folder."""
+    found: set[str] = set()
+    for file in folder.rglob("*.skops"):
+        import skops.io
+
+        try:
+            found.update(skops.io.get_untrusted_types(file=file))
+        except zipfile.BadZipFile:
+            continue
+    return sorted(found - allowed)
+
+
+def _explain(error: BaseException, *, asked: bool = False) -> dict[str, Any]:
+    """An exception as an answer: the missing module behind it, or its innermost cause."""
+    while True:
+        if isinstance(error, ModuleNotFoundError) and error.name:
+            return {"error": "module", "text": error.name}
+        if error.__cause__ is None:
+            break
+        error = error.__cause__
+    lines = str(error).strip().splitlines()
+    text = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    return {"error": "asked" if asked else "loaded", "text": text}
+
+
+def _short(answer: Any) -> str:
+    text = json.dumps(answer)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+if __name__ == "__main__":
+    main()

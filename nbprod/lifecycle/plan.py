@@ -1,0 +1,90 @@
+"""Say which stages would run, and why, without running any."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from nbprod.entities import Pipeline
+from nbprod.errors import UsageError, nearest
+from nbprod.lifecycle.notebooks import pipeline_of_notebook
+from nbprod.lifecycle.workspace import Workspace, find_pipeline, open_workspace, project_start
+from nbprod.pipeline.bind import BoundStage, Setting, bind
+from nbprod.pipeline.graph import ancestors
+from nbprod.pipeline.plan import Decision
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What to plan or run.
+
+    Attributes:
+        target: a pipeline's file or name, or a notebook; None for the only pipeline.
+        settings: values from ``-f`` and ``-p``.
+        preset: name of a preset in the pipeline's file.
+        stages: run only these and what they need; empty means all.
+        forced: whether stages run even if nothing changed: ``"no"``, or ``"yes"``.
+    """
+
+    target: str | None = None
+    settings: tuple[Setting, ...] = ()
+    preset: str | None = None
+    stages: tuple[str, ...] = ()
+    forced: str = "no"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bound:
+    """A pipeline that can be planned and run.
+
+    Attributes:
+        partial: whether some of its stages were left out by ``--stage``.
+    """
+
+    pipeline: Pipeline
+    stages: tuple[BoundStage, ...]
+    forced: tuple[str, ...] = ()
+    partial: bool = False
+
+
+def plan(request: Request) -> tuple[str, tuple[Decision, ...]]:
+    """The pipeline's name, and what would be done with each stage, in order."""
+    with open_workspace(project_start(request.target)) as work:
+        bound = prepare(request, work)
+        return bound.pipeline.name, work.planner(bound.pipeline, bound.forced).plan(bound.stages)
+
+
+def prepare(request: Request, work: Workspace) -> Bound:
+    """Read, complete and check what was asked for; see `Request`."""
+    settings = request.settings
+    if request.target and request.target.endswith(".ipynb"):
+        pipeline = pipeline_of_notebook(request.target, work.project)
+    else:
+        pipeline = find_pipeline(request.target, work.project)
+    if request.preset is not None:
+        settings = (*_preset(pipeline, request.preset), *settings)
+    _check_stages(pipeline, request.stages)
+    stages = bind(pipeline, work.project, settings=settings, cache=work.index)
+    chosen = ancestors(pipeline, request.stages) if request.stages else {s.name for s in pipeline.stages}
+    names = request.stages or tuple(chosen)
+    return Bound(
+        pipeline=pipeline,
+        stages=tuple(item for item in stages if item.name in chosen),
+        forced=names if request.forced == "yes" else (),
+        partial=len(chosen) < len(pipeline.stages),
+    )
+
+
+def _preset(pipeline: Pipeline, name: str) -> tuple[Setting, ...]:
+    if name not in pipeline.presets:
+        raise UsageError(f"there is no preset '{name}'.{nearest(name, pipeline.presets)}", file=pipeline.path or None)
+    return tuple(
+        Setting(name=key, value=value, origin=f"preset {name}") for key, value in pipeline.presets[name].items()
+    )
+
+
+def _check_stages(pipeline: Pipeline, names: Sequence[str]) -> None:
+    known = [stage.name for stage in pipeline.stages]
+    for name in names:
+        if name not in known:
+            raise UsageError(f"there is no stage '{name}'.{nearest(name, known)}", file=pipeline.path or None)

@@ -1,0 +1,238 @@
+"""Make a registry entry out of a run: prove the model, gather the evidence, register the folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from nbprod import flavors
+from nbprod.digest import sha256_file
+from nbprod.entities import Artifact, Metric, ModelSpec, ModelVersion, Run, StageRun
+from nbprod.errors import ArtifactError, nearest
+from nbprod.evidence.card import card_path, read_card
+from nbprod.evidence.data import shape_of
+from nbprod.evidence.entry import UNKNOWN, Evidence, InputEvidence, build, digest, notebooks_entry
+from nbprod.evidence.environment import environment_entry, freeze_text
+from nbprod.evidence.folder import assemble, model_files
+from nbprod.evidence.source import GitState
+from nbprod.evidence.statements import registration
+from nbprod.lifecycle.plan import Bound
+from nbprod.lifecycle.services import Services
+from nbprod.lifecycle.workspace import Workspace
+from nbprod.pipeline.bind import BoundStage
+from nbprod.pipeline.graph import reference
+from nbprod.registry import Registration
+from nbprod.store import remove
+
+ROLES = frozenset({"train", "test", "validation", "holdout"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A run whose model is to be registered.
+
+    Attributes:
+        tracking: id of the run in the registry's own records.
+        keys: digest over the keys of its stages.
+        measured: ``before_run``; ``after_run`` for a notebook that ran elsewhere.
+    """
+
+    spec: ModelSpec
+    bound: Bound
+    run: Run
+    results: Mapping[str, StageRun]
+    git: GitState
+    tracking: str
+    keys: str
+    measured: str = "before_run"
+
+    def stage(self, name: str) -> BoundStage:
+        """A stage of the pipeline by its name."""
+        return next(item for item in self.bound.stages if item.name == name)
+
+    @property
+    def model_stage(self) -> str:
+        """The stage that made the model."""
+        return self.spec.source.partition(".")[0]
+
+
+def register_candidate(work: Workspace, services: Services, candidate: Candidate) -> tuple[ModelVersion, bool]:
+    """Register a run's model.
+
+    Returns:
+        The version, and whether it is new: another process may have registered the same keys meanwhile.
+
+    Raises:
+        ArtifactError: the run left no such model, or it does not work outside the project.
+        RegistryError: the registry refused.
+    """
+    from filelock import FileLock
+
+    uri = work.project.registry_uri()
+    artifact = _model_artifact(candidate)
+    folder = work.project.root / artifact.uri
+    assert services.replay is not None
+    services.replay.check(folder, candidate.spec.trusted)
+    evidence, files = gather(work, candidate, artifact)
+    entry = build(evidence)
+    locks = work.project.data / "locks"
+    locks.mkdir(parents=True, exist_ok=True)
+    with FileLock(locks / f"register-{candidate.spec.name}.lock"):
+        known = work.index.version_of_keys(uri, candidate.spec.name, candidate.keys)
+        if known:
+            return known, False
+        return publish(work, services, candidate, folder=folder, entry=entry, files=files), True
+
+
+def record_run(work: Workspace, services: Services, run: Run, git: GitState, *, source: str) -> str:
+    """Record a run in the registry's own terms; returns the registry's id of it.
+
+    Args:
+        source: the pipeline's or notebook's file.
+    """
+    tags = {"mlflow.source.name": source} if source else {}
+    if git.commit != UNKNOWN:
+        tags |= {"mlflow.source.git.commit": git.commit, "mlflow.source.git.branch": git.branch}
+    return services.registry.record(run, str(work.project.root), tags)
+
+
+def publish(
+    work: Workspace,
+    services: Services,
+    candidate: Candidate,
+    *,
+    folder: Path,
+    entry: dict[str, Any],
+    files: Mapping[str, Path | bytes],
+) -> ModelVersion:
+    """Put the folder together, register it, and say so in a statement and in the index."""
+    name, entry_digest = candidate.spec.name, digest(entry)
+    target = work.project.data / "registering" / entry_digest
+    try:
+        assemble(folder, target, entry=entry, files=files)
+        made = services.registry.register(
+            Registration(
+                name=name,
+                folder=str(target),
+                digest=entry_digest,
+                keys=candidate.keys,
+                run=candidate.run.id,
+                tracking=candidate.tracking,
+                tags={"nbprod.commit": candidate.git.commit},
+                description=candidate.spec.intended_use,
+            )
+        )
+    finally:
+        remove(target)
+    services.registry.attach(made.name, made.version, registration(made, registry=_shown(work.project.registry_uri())))
+    version = replace(made, entry=entry)
+    work.index.save_version(work.project.registry_uri(), version)
+    return version
+
+
+def _shown(uri: str) -> str:
+    """The registry's URI without credentials, and without this machine's paths."""
+    scheme, separator, rest = uri.partition("://")
+    if scheme == "sqlite":
+        return "sqlite"
+    return f"{scheme}{separator}{rest.rpartition('@')[2]}"
+
+
+def _model_artifact(candidate: Candidate) -> Artifact:
+    stage, _, name = candidate.spec.source.partition(".")
+    outputs = candidate.results[stage].outputs
+    if name not in outputs:
+        raise ArtifactError(
+            f"stage '{stage}' ran well but left no model '{name}': log it with nbprod.log_model.{nearest(name, outputs)}",
+            stage=stage,
+        )
+    return outputs[name]
+
+
+def gather(work: Workspace, candidate: Candidate, artifact: Artifact) -> tuple[Evidence, dict[str, Path | bytes]]:
+    """Everything that the entry says, and the files that go beside it."""
+    root = work.project.root
+    folder = root / artifact.uri
+    stages = tuple(candidate.results[item.name] for item in candidate.bound.stages)
+    kernel = candidate.stage(candidate.model_stage).kernel
+    installed = kernel.freeze() if kernel.python else {}
+    ours = candidate.measured == "before_run"
+    sources = {item.name: sha256_file(item.source.path) for item in candidate.bound.stages if ours}
+    in_keys: dict[str, str] = {}
+    for stage in stages:
+        in_keys.update(stage.parts.get("distributions", {}))
+    evidence = Evidence(
+        spec=candidate.spec,
+        pipeline=candidate.bound.pipeline,
+        run=candidate.run,
+        stages=stages,
+        model=flavors.describe(folder).to_dict(),
+        files=model_files(folder),
+        artifact=artifact,
+        metrics=_metrics(candidate.spec, stages),
+        inputs=tuple(_inputs(work, candidate)),
+        source={
+            "git": candidate.git.entry(),
+            "measured": candidate.measured,
+            "notebooks": notebooks_entry(stages, sources),
+        },
+        environment=environment_entry(
+            python=kernel.minor, installed=installed, in_keys=in_keys, measured=candidate.measured
+        ),
+        seed=candidate.stage(candidate.model_stage).seed,
+    )
+    files: dict[str, Path | bytes] = {"freeze.txt": freeze_text(installed).encode()}
+    for item, stage in zip(candidate.bound.stages, stages, strict=True):
+        if stage.executed:
+            files[f"notebooks/{item.name}.ipynb"] = root / stage.executed.uri
+        if ours:
+            files[f"source/{item.name}.ipynb"] = item.source.path
+    if candidate.git.diff:
+        files["diff.patch"] = candidate.git.diff
+    if candidate.bound.pipeline.text:
+        files["pipeline.yaml"] = candidate.bound.pipeline.text.encode()
+    return evidence, files
+
+
+def _metrics(spec: ModelSpec, stages: tuple[StageRun, ...]) -> tuple[Metric, ...]:
+    chosen = [stage for stage in stages if not spec.metrics or stage.stage in spec.metrics]
+    return tuple(metric for stage in chosen for metric in stage.metrics)
+
+
+def _inputs(work: Workspace, candidate: Candidate) -> Iterator[InputEvidence]:
+    """The datasets behind a model: those with a role, then every file that a stage read, each once."""
+    seen: set[tuple[str, str]] = set()
+    names = [item.name for item in candidate.bound.stages]
+    for role, text in candidate.spec.data.items():
+        made = reference(text, names)
+        if made:
+            outputs = candidate.results[made[0]].outputs
+            if made[1] not in outputs:
+                raise ArtifactError(f"model.data.{role} is '{text}', which stage '{made[0]}' did not make.")
+            artifact = outputs[made[1]]
+            seen.add((artifact.uri, artifact.sha256))
+            shape = shape_of(work.project.root / artifact.uri)
+            yield InputEvidence(artifact=artifact, role=role, stage=made[0], kept=True, shape=shape)
+    roles = {text: role for role, text in candidate.spec.data.items()}
+    for item in candidate.bound.stages:
+        for name, text in item.files.items():
+            artifact = candidate.results[item.name].inputs[name]
+            if (artifact.uri, artifact.sha256) not in seen:
+                seen.add((artifact.uri, artifact.sha256))
+                role = roles.get(text) or (name if name in ROLES else "input")
+                yield _file(work, item, artifact, role=role, measured=candidate.measured)
+
+
+def _file(work: Workspace, item: BoundStage, artifact: Artifact, *, role: str, measured: str) -> InputEvidence:
+    path = work.inputs.path(artifact)
+    card = read_card(path, label=artifact.uri) if card_path(path).is_file() else None
+    return InputEvidence(
+        artifact=artifact,
+        role=role,
+        kept=work.inputs.keeps(item, artifact) and work.store.holds(artifact),
+        card=card,
+        shape=shape_of(path),
+        measured=measured,
+    )

@@ -1,0 +1,94 @@
+"""The processes that work beside a run: the registry's, which imports MLflow while stages run, and the one that replays models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from nbprod.config import Project
+from nbprod.flavors import Replay
+from nbprod.index import Index
+from nbprod.pipeline.bind import BoundStage
+from nbprod.pipeline.imports import find_imports
+from nbprod.registry import Observed
+from nbprod.registry.database import local_path
+from nbprod.registry.process import RegistryProcess
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """What a run may ask.
+
+    Attributes:
+        experiment: the id of the pipeline's experiment, once it is known.
+        replay: None where no model is expected.
+    """
+
+    uri: str
+    registry: RegistryProcess
+    experiment: Future[str]
+    replay: Replay | None
+
+
+@contextmanager
+def open_registry(project: Project) -> Iterator[RegistryProcess]:
+    """The registry's process."""
+    with RegistryProcess(
+        project.registry_uri(), project.data / "artifacts", log=project.data / "mlflow.log"
+    ) as registry:
+        yield registry
+
+
+@contextmanager
+def open_services(project: Project, *, pipeline: str, expects: str) -> Iterator[Services]:
+    """Start the processes; they get ready while stages run.
+
+    Args:
+        expects: ``model`` if one is to be registered, else ``nothing``.
+    """
+    with ExitStack() as stack:
+        registry = stack.enter_context(open_registry(project))
+        replay = stack.enter_context(Replay.start()) if expects == "model" else None
+        pool = ThreadPoolExecutor(1, thread_name_prefix="registry")
+        stack.callback(pool.shutdown, wait=False, cancel_futures=True)
+        experiment = pool.submit(registry.experiment, pipeline)
+        yield Services(uri=project.registry_uri(), registry=registry, experiment=experiment, replay=replay)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistryTracking:
+    """The registry as running stages see it; see `nbprod.pipeline.attempt.Tracking`."""
+
+    services: Services
+    project: Project
+    index: Index
+    pipeline: str
+
+    def environment(self, item: BoundStage) -> dict[str, str]:
+        """Where MLflow is, for the kernel. A notebook that uses MLflow waits until the registry is there; others do not."""
+        uri = self.services.uri
+        found = {"MLFLOW_TRACKING_URI": uri}
+        if local_path(uri):
+            # Experiments that a notebook makes itself would else keep their files in the notebook's folder.
+            found["_MLFLOW_SERVER_ARTIFACT_ROOT"] = str(self.project.data / "artifacts")
+        remembered = f"experiment {uri} {self.pipeline}"
+        if self._uses_mlflow(item) or self.services.experiment.done():
+            experiment: str | None = self.services.experiment.result()
+            if experiment:
+                self.index.remember(remembered, experiment)
+        else:
+            experiment = self.index.recall(remembered)
+        if experiment:
+            found["MLFLOW_EXPERIMENT_ID"] = experiment
+        return found
+
+    def _uses_mlflow(self, item: BoundStage) -> bool:
+        imports = find_imports(item.source, self.project.root, self.index)
+        return item.source.mentions("mlflow") or "mlflow" in imports.outside
+
+    def observed(self, run: str, stage: str, folder: Path) -> Observed:
+        """What plain MLflow calls logged; the models are copied to ``folder``."""
+        return self.services.registry.observed(run, stage, str(folder))

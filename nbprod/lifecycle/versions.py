@@ -1,0 +1,168 @@
+"""Find model versions: in the index where that is enough, else in the registry."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from nbprod.entities import Artifact, Fact, ModelVersion, Run
+from nbprod.errors import ArtifactError, RegistryError, UsageError, nearest
+from nbprod.evidence.entry import digest, validate
+from nbprod.evidence.folder import ENTRY
+from nbprod.lifecycle.services import open_registry
+from nbprod.lifecycle.workspace import Workspace, open_workspace
+from nbprod.pipeline.runner import lock_path
+from nbprod.registry import choose, parse_ref
+from nbprod.registry.database import local_aliases, local_path
+
+
+def models() -> tuple[ModelVersion, ...]:
+    """All versions of all models, newest first within a name, with their aliases."""
+    with open_workspace() as work:
+        return _local(work, None) or _remote(work)
+
+
+def find_version(text: str, work: Workspace) -> ModelVersion:
+    """The version that a reference means, with its entry.
+
+    Raises:
+        UsageError: it is no reference, or there is no such version; with the nearest that there is.
+        ArtifactError: the version's entry is damaged.
+    """
+    ref = parse_ref(text)
+    known = _local(work, ref.name)
+    if known:
+        try:
+            return choose(ref, known)
+        except UsageError:
+            if ref.alias:  # aliases were read from the registry itself
+                raise
+    found = _remote(work)
+    own = [version for version in found if version.name == ref.name]
+    if not own:
+        names = {version.name for version in found}
+        raise UsageError(f"there is no model '{ref.name}'.{nearest(ref.name, names) or ' None is registered yet.'}")
+    chosen = choose(ref, own)
+    return chosen if chosen.entry else _with_entry(work, chosen)
+
+
+def _local(work: Workspace, name: str | None) -> tuple[ModelVersion, ...]:
+    """What the index knows, with aliases read from a local registry's file; nothing where the registry must be asked."""
+    uri = work.project.registry_uri()
+    path = local_path(uri)
+    if path is None:
+        return ()
+    aliases = local_aliases(path)
+    if aliases is None:
+        return ()
+    found = []
+    for version in work.index.versions(uri, name):
+        own = aliases.get(version.name, {})
+        pointing = sorted(alias for alias, number in own.items() if number == version.version)
+        found.append(replace(version, aliases=tuple(pointing)))
+    return tuple(found)
+
+
+def _remote(work: Workspace) -> tuple[ModelVersion, ...]:
+    """What the registry says, with the entries that the index knows."""
+    uri = work.project.registry_uri()
+    path = local_path(uri)
+    if path is not None and not path.is_file():
+        return ()
+    with open_registry(work.project) as registry:
+        found = registry.versions()
+    known = {(version.name, version.version): version.entry for version in work.index.versions(uri)}
+    return tuple(replace(version, entry=known.get((version.name, version.version), {})) for version in found)
+
+
+def _with_entry(work: Workspace, version: ModelVersion) -> ModelVersion:
+    """Bring a version's entry here and remember it."""
+    if not version.digest:
+        raise RegistryError(f"{version.ref} was not registered by nbprod, so it has no entry: see it in MLflow's UI.")
+    with open_registry(work.project) as registry, tempfile.TemporaryDirectory() as folder:
+        file = registry.download(version.name, version.version, folder, ENTRY)
+        entry = validate(json.loads(Path(file).read_text(encoding="utf-8")))
+    if digest(entry) != version.digest:
+        raise ArtifactError(f"the entry of {version.ref} is not the one that was registered: its digest differs.")
+    whole = replace(version, entry=entry)
+    work.index.save_version(work.project.registry_uri(), whole)
+    return whole
+
+
+def show(text: str) -> ModelVersion:
+    """The version that a reference means."""
+    with open_workspace() as work:
+        return find_version(text, work)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fetched(Fact):
+    """A dataset that was given back."""
+
+    name: str
+    path: str
+    sha256: str
+    bytes: int
+
+
+def fetch(text: str, dataset: str | None, target: Path) -> tuple[ModelVersion, tuple[Fetched, ...]]:
+    """Write the exact bytes of a version's datasets under ``target``.
+
+    Args:
+        dataset: its name or role; None for every dataset that was kept.
+
+    Raises:
+        ArtifactError: it was not kept, or the store has lost it.
+    """
+    with open_workspace() as work:
+        version = find_version(text, work)
+        inputs = version.entry["inputs"]
+        chosen = (
+            [i for i in inputs if dataset in (i["name"], i["role"])] if dataset else [i for i in inputs if i["kept"]]
+        )
+        if not chosen and dataset:
+            known = {name for i in inputs for name in (i["name"], i["role"])}
+            raise UsageError(f"{version.ref} has no dataset '{dataset}'.{nearest(dataset, known)}")
+        return version, tuple(_give_back(work, item, target) for item in chosen)
+
+
+def _give_back(work: Workspace, item: dict[str, Any], target: Path) -> Fetched:
+    if not item["kept"]:
+        raise ArtifactError(
+            f"'{item['name']}' was not kept: get it from {item['uri']} and compare its sha256, {item['sha256']}."
+        )
+    place = target / item["uri"].rstrip("/").rsplit("/", 1)[-1]
+    if place.exists():
+        raise UsageError("is there already: move it away, or name another folder with --to.", file=str(place))
+    artifact = Artifact(
+        name=item["name"], uri=item["uri"], sha256=item["sha256"], size=item["bytes"], kind=item["kind"]
+    )
+    work.store.place(artifact, place)
+    return Fetched(name=item["name"], path=str(place), sha256=item["sha256"], bytes=item["bytes"])
+
+
+def runs(limit: int) -> tuple[Run, ...]:
+    """Runs, newest first; one whose process is gone is told as interrupted."""
+    with open_workspace() as work:
+        found = work.index.runs(limit)
+        return tuple(_settled(work, run) for run in found)
+
+
+def _settled(work: Workspace, run: Run) -> Run:
+    if run.status != "running":
+        return run
+    from filelock import FileLock, Timeout
+
+    path = lock_path(work.project, run.id)
+    try:
+        with FileLock(path, timeout=0):
+            pass
+    except Timeout:
+        return run
+    path.unlink(missing_ok=True)
+    ended = replace(run, status="interrupted")
+    work.index.save_run(ended)
+    return ended

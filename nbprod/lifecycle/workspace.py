@@ -1,0 +1,99 @@
+"""What every verb opens first: the project, its index and its store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from nbprod.config import Project, load_project
+from nbprod.entities import Pipeline
+from nbprod.errors import UsageError, nearest
+from nbprod.index import Index
+from nbprod.pipeline.bind import BoundStage
+from nbprod.pipeline.inputs import Inputs
+from nbprod.pipeline.plan import Planner
+from nbprod.pipeline.spec import load_pipeline
+from nbprod.store import Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workspace:
+    """An opened project."""
+
+    project: Project
+    index: Index
+    store: Store
+
+    @property
+    def inputs(self) -> Inputs:
+        """Finds and measures the inputs of stages."""
+        return Inputs(project=self.project, index=self.index, store=self.store)
+
+    def planner(self, pipeline: Pipeline, forced: Iterable[str] = ()) -> Planner:
+        """Decides what a pipeline's stages need."""
+        return Planner(
+            pipeline=pipeline.name,
+            project=self.project,
+            index=self.index,
+            store=self.store,
+            inputs=self.inputs,
+            forced=frozenset(forced),
+        )
+
+
+@contextmanager
+def open_workspace(start: Path | None = None) -> Iterator[Workspace]:
+    """Open the project around ``start`` (default: the working folder); its folders are made when they are missing."""
+    project = load_project(start)
+    project.prepare_folders()
+    index = Index(project.data / "index.db", project.runs)
+    try:
+        store = Store(project.settings.store or str(project.data / "store"), index)
+        yield Workspace(project=project, index=index, store=store)
+    finally:
+        index.close()
+
+
+def find_pipeline(target: str | None, project: Project) -> Pipeline:
+    """A pipeline by its file, its name, or as the only one there is.
+
+    Raises:
+        UsageError: there is none, or several and none was named.
+    """
+    folder = project.root / "pipelines"
+    known = sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")])
+    if target is None:
+        if len(known) != 1:
+            names = ", ".join(path.stem for path in known)
+            raise UsageError(
+                f"say which pipeline: {names}."
+                if known
+                else "there is no pipeline under pipelines/: name a notebook instead."
+            )
+        return load_pipeline(known[0], label=project.relative(known[0]))
+    path = Path(target)
+    if not path.exists():
+        named = [file for file in known if file.stem == target]
+        if not named:
+            raise UsageError(
+                f"there is no pipeline or notebook '{target}'.{nearest(target, [file.stem for file in known])}"
+            )
+        path = named[0]
+    path = path.resolve()
+    return load_pipeline(path, label=project.relative(path))
+
+
+def project_start(target: str | None) -> Path | None:
+    """Where to look for the project: beside a file that was named, else the working folder."""
+    if target and Path(target).is_file():
+        return Path(target)
+    return None
+
+
+def keys_digest(bound: Iterable[BoundStage], keys: dict[str, str]) -> str:
+    """One digest over the keys of all stages: equal ones made the same version."""
+    from nbprod.digest import sha256_json
+
+    return sha256_json({item.name: keys[item.name] for item in bound})

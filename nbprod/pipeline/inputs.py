@@ -1,0 +1,90 @@
+"""The bytes that a stage reads: what other stages made, files of the project, and URLs that are fetched first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from nbprod.config import Project
+from nbprod.digest import sha256_bytes
+from nbprod.entities import Artifact, StageRun
+from nbprod.errors import ArtifactError, StageFailed, nearest
+from nbprod.index import Index
+from nbprod.pipeline.bind import BoundStage
+from nbprod.store import Store, written_whole
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inputs:
+    """Finds and measures inputs."""
+
+    project: Project
+    index: Index
+    store: Store
+
+    def of(self, item: BoundStage, done: Mapping[str, StageRun]) -> dict[str, Artifact]:
+        """Parameter -> artifact for every input of a stage.
+
+        Args:
+            done: the stages before it, as they ended.
+
+        Raises:
+            StageFailed: a stage before it did not leave what this one reads.
+            ArtifactError: a file cannot be read or fetched.
+        """
+        found: dict[str, Artifact] = {}
+        for name, (stage, output) in item.sources.items():
+            made = done[stage].outputs
+            if output not in made:
+                raise StageFailed(
+                    f"stage '{stage}' left no '{output}', which stage '{item.name}' reads as '{name}'.{nearest(output, made)}",
+                    stage=stage,
+                )
+            found[name] = _as_input(name, made[output])
+        for name, text in item.files.items():
+            path = self.fetch(text) if "://" in text else self.project.root / text
+            sha256, size = self.store.measure(path)
+            kind = "folder" if path.is_dir() else "file"
+            uri = text if "://" in text else self.project.relative(path)
+            found[name] = Artifact(name=name, uri=uri, sha256=sha256, size=size, kind=kind, role="input")  # type: ignore[arg-type]
+        return found
+
+    def path(self, artifact: Artifact) -> Path:
+        """Where an artifact's bytes lie on this machine."""
+        return self._fetched(artifact.uri) if "://" in artifact.uri else self.project.root / artifact.uri
+
+    def keep(self, item: BoundStage, artifacts: Mapping[str, Artifact]) -> None:
+        """Copy a stage's files into the store, except large ones and those with ``keep: false``."""
+        for name in item.files:
+            if self.keeps(item, artifacts[name]) and not self.store.holds(artifacts[name]):
+                self.store.keep(self.path(artifacts[name]))
+
+    def keeps(self, item: BoundStage, artifact: Artifact) -> bool:
+        """Whether an input from outside the pipeline is to be kept."""
+        return item.stage.keep.get(artifact.name, True) and artifact.size <= self.project.settings.keep_max
+
+    def _fetched(self, url: str) -> Path:
+        name = url.rstrip("/").rsplit("/", 1)[-1].split("?")[0] or "data"
+        return self.project.data / "inputs" / sha256_bytes(url.encode())[:16] / name
+
+    def fetch(self, url: str) -> Path:
+        """Bring a URL's file here, unless the one that is here has not changed there."""
+        import fsspec
+
+        path = self._fetched(url)
+        try:
+            files, remote = fsspec.core.url_to_fs(url)
+            token = str(files.ukey(remote))
+            if path.exists() and self.index.recall(f"url {url}") == token:
+                return path
+            with written_whole(path) as part:
+                files.get_file(remote, str(part))
+        except (OSError, ImportError, ValueError, NotImplementedError) as error:
+            raise ArtifactError(f"cannot be fetched: {error}.", file=url) from error
+        self.index.remember(f"url {url}", token)
+        return path
+
+
+def _as_input(name: str, artifact: Artifact) -> Artifact:
+    return Artifact.from_dict({**artifact.to_dict(), "name": name, "role": "input"})

@@ -1,0 +1,224 @@
+"""Run a pipeline: independent stages side by side, each as soon as what it needs is there.
+
+What a stage left is kept before the next one sees it, so that a run that is killed loses no finished stage. A stage that
+fails stops what depends on it and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from nbprod.config import Project
+from nbprod.entities import CellError, Run, StageRun, Status
+from nbprod.errors import ArtifactError, NbprodError
+from nbprod.executors import Control
+from nbprod.index import RUN_SCHEMA
+from nbprod.pipeline.attempt import Bench, now, place_result, run_stage
+from nbprod.pipeline.bind import BoundStage
+from nbprod.pipeline.events import StageEnded
+from nbprod.pipeline.plan import Decision, Planner
+from nbprod.store import write_text
+
+
+def new_run_id() -> str:
+    """A name for a run that sorts by time and is unique."""
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+
+
+class Runner:
+    """One run of one pipeline.
+
+    Args:
+        bench: what every stage needs.
+        planner: decides whether a stage must run.
+        jobs: how many stages run at once.
+    """
+
+    def __init__(self, bench: Bench, planner: Planner, *, jobs: int) -> None:
+        self.bench = bench
+        self.planner = planner
+        self.jobs = jobs
+        self.bound: tuple[BoundStage, ...] = ()
+        self.done: dict[str, StageRun] = {}
+        self.controls: dict[str, Control] = {}
+        self.started = now()
+        self.clock = time.monotonic()
+
+    def run(self, bound: Sequence[BoundStage]) -> Run:
+        """Run the stages and return the run as it ended.
+
+        Raises:
+            KeyboardInterrupt: after every kernel was stopped and the run was recorded as interrupted.
+        """
+        self.bound = tuple(bound)
+        self.save("running")
+        waiting = {item.name: item for item in bound}
+        running: dict[Future[StageRun], str] = {}
+        with ThreadPoolExecutor(self.jobs, thread_name_prefix="stage") as pool:
+            try:
+                while waiting or running:
+                    self._start_ready(waiting, running, pool)
+                    if running:
+                        ended, _ = wait(running, return_when=FIRST_COMPLETED)
+                        for future in ended:
+                            self._finish(running.pop(future), future.result())
+            except BaseException:
+                self._interrupt(running)
+                raise
+        return self.save(self.status())
+
+    def _start_ready(
+        self, waiting: dict[str, BoundStage], running: dict[Future[StageRun], str], pool: ThreadPoolExecutor
+    ) -> None:
+        """Start, reuse or skip every stage whose needs are settled, until nothing more can be done at once."""
+        progress = True
+        while progress:
+            progress = False
+            for name, item in list(waiting.items()):
+                needed = {stage for stage, _ in item.sources.values()}
+                if not needed <= self.done.keys():
+                    continue
+                bad = [stage for stage in needed if self.done[stage].status != "succeeded"]
+                if not bad and len(running) >= self.jobs:
+                    continue
+                del waiting[name]
+                progress = True
+                if bad:
+                    self._finish(name, _skipped(item, bad, self.bench))
+                else:
+                    self._begin(item, running, pool)
+
+    def _begin(self, item: BoundStage, running: dict[Future[StageRun], str], pool: ThreadPoolExecutor) -> None:
+        try:
+            decision = self.planner.decide(item, self.done)
+        except NbprodError as error:
+            failed = StageRun(
+                stage=item.name, pipeline=self.bench.pipeline, run=self.bench.run, notebook=item.stage.notebook,
+                status="failed", error=CellError(message=str(error)),
+            )  # fmt: skip
+            self._finish(item.name, failed)
+            return
+        control = self.controls[item.name] = Control()
+        running[pool.submit(self._work, item, decision, control)] = item.name
+
+    def _work(self, item: BoundStage, decision: Decision, control: Control) -> StageRun:
+        """One stage, in a thread of its own; what cannot be reused is run after all."""
+        if decision.result:
+            try:
+                return place_result(self.bench, replace(decision.result, reasons=decision.reasons))
+            except ArtifactError as error:
+                self.bench.index.forget(decision.key)
+                decision = replace(decision, action="run", result=None, previous="", reasons=(error.message,))
+        try:
+            return run_stage(self.bench, item, decision, control)
+        except NbprodError as error:
+            return _unstarted(item, self.bench, error)
+
+    def _finish(self, name: str, ended: StageRun) -> None:
+        self.done[name] = ended
+        self.controls.pop(name, None)
+        if ended.status == "succeeded":
+            link_latest(self.bench.project, self.bench.run, name)
+        self.save("running")
+        self.bench.watch(StageEnded(stage=ended))
+
+    def _interrupt(self, running: dict[Future[StageRun], str]) -> None:
+        """Stop every kernel, wait for the stages to notice, and record what became of them."""
+        for control in list(self.controls.values()):
+            control.stop("interrupted")
+        wait(running, timeout=30)
+        for future, name in running.items():
+            if future.done() and not future.exception():
+                self._finish(name, future.result())
+        self.save("interrupted")
+
+    def status(self) -> Status:
+        """How the run as a whole stands, from its stages."""
+        found = {stage.status for stage in self.done.values()}
+        if "interrupted" in found:
+            return "interrupted"
+        return "failed" if found - {"succeeded"} else "succeeded"
+
+    def save(self, status: Status) -> Run:
+        """Write the run as it stands to its folder, then to the index."""
+        order = [item.name for item in self.bound]
+        run = Run(
+            id=self.bench.run,
+            pipeline=self.bench.pipeline,
+            status=status,
+            started=self.started,
+            ended="" if status == "running" else now(),
+            seconds=round(time.monotonic() - self.clock, 3),
+            stages=tuple(self.done[name] for name in order if name in self.done),
+            params={item.name: dict(item.params) for item in self.bound},
+        )
+        text = json.dumps({"schema": RUN_SCHEMA, **run.to_dict()}, indent=1)
+        write_text(self.bench.folder / "run.json", text)
+        self.bench.index.save_run(run)
+        return run
+
+
+def _unstarted(item: BoundStage, bench: Bench, error: NbprodError) -> StageRun:
+    """A stage that failed before, or after, its notebook ran."""
+    return StageRun(
+        stage=item.name,
+        pipeline=bench.pipeline,
+        run=bench.run,
+        notebook=item.stage.notebook,
+        status="failed",
+        error=CellError(message=str(error)),
+    )
+
+
+def _skipped(item: BoundStage, bad: list[str], bench: Bench) -> StageRun:
+    return StageRun(
+        stage=item.name,
+        pipeline=bench.pipeline,
+        run=bench.run,
+        notebook=item.stage.notebook,
+        status="skipped",
+        reasons=tuple(f"stage '{name}' did not succeed" for name in sorted(bad)),
+    )
+
+
+@contextmanager
+def running_lock(project: Project, run: str) -> Iterator[None]:
+    """Held while a run goes on: whoever can take it knows that the run's process is gone."""
+    from filelock import FileLock
+
+    path = lock_path(project, run)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path):
+        yield
+    path.unlink(missing_ok=True)
+
+
+def lock_path(project: Project, run: str) -> Path:
+    """The lock file of a run."""
+    return project.data / "locks" / f"run-{run}.lock"
+
+
+def link_latest(project: Project, run: str, stage: str) -> None:
+    """Point ``runs/latest/<stage>`` and ``runs/latest/<stage>.ipynb`` at a run; each link changes at once or not at all."""
+    latest = project.runs / "latest"
+    latest.mkdir(parents=True, exist_ok=True)
+    for name in (stage, f"{stage}.ipynb"):
+        if (project.runs / run / name).exists():
+            _link(latest / name, Path("..", run, name))
+
+
+def _link(link: Path, target: Path) -> None:
+    if link.is_symlink() and Path(os.readlink(link)) == target:
+        return
+    part = link.with_name(f".{link.name}.{secrets.token_hex(4)}")
+    part.symlink_to(target)
+    os.replace(part, link)

@@ -1,0 +1,303 @@
+"""The registry on MLflow: SQLite under the project by default, any MLflow server by its URI.
+
+It runs in a process of its own (`nbprod.registry.process`, which turns telemetry off), so it imports MLflow at the top.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import posixpath
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import mlflow.artifacts
+from mlflow import MlflowClient
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag, ViewType
+from mlflow.exceptions import MlflowException
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+from nbprod.entities import JSON, ModelVersion, Run, Statement
+from nbprod.errors import RegistryError
+from nbprod.registry import RECORD_TAG, RUN_TAG, Observed, Registration
+from nbprod.registry.database import local_path, prepare
+from nbprod.registry.observing import PARENT, observe, pages
+from nbprod.registry.recording import DIGEST_LENGTH, DatasetUse, Entry, ran, run_entry, stage_entry
+from nbprod.registry.statements import STATEMENTS, statement_bytes, statement_name
+from nbprod.registry.uri import shown
+
+DIGEST_TAG = "nbprod.digest"
+KEYS_TAG = "nbprod.keys"
+MODEL_TAG = "nbprod.model"
+"""On a run's record: digest of the entry whose folder is its artifact ``model``."""
+
+MODEL = "model"
+"""Where a registered folder lies among the artifacts of its run's record."""
+
+BATCH = 100
+"""How many parameters or tags MLflow takes at once; of metrics ten times as many."""
+
+
+class MlflowRegistry:
+    """See `nbprod.registry.Registry`.
+
+    Args:
+        uri: MLflow's tracking URI.
+        artifacts: folder for the files of a local registry.
+
+    Raises:
+        RegistryError: a local database cannot be opened. A server is not asked before it is needed.
+    """
+
+    def __init__(self, uri: str, artifacts: Path) -> None:
+        self.uri = uri
+        self.artifacts = artifacts
+        self.local = local_path(uri)
+        with self._translated("open the registry"):
+            if self.local:
+                prepare(self.local, artifacts, make_database)
+            self.client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+    def experiment(self, name: str) -> str:
+        """The experiment's id; a new one keeps its files under the project when the registry is local."""
+        with self._translated(f"open the experiment '{name}'"):
+            known = self.client.get_experiment_by_name(name)
+            if known is None:
+                location = (self.artifacts / _folder_name(name)).absolute().as_uri() if self.local else None
+                try:
+                    return str(self.client.create_experiment(name, artifact_location=location))
+                except MlflowException:
+                    known = self.client.get_experiment_by_name(name)  # another process made it meanwhile
+                    if known is None:
+                        raise
+            elif known.lifecycle_stage != "active":
+                self.client.restore_experiment(known.experiment_id)
+            return str(known.experiment_id)
+
+    def observed(self, run: str, stage: str, folder: str) -> Observed:
+        """What carries the stage's tags, in whatever experiment."""
+        with self._translated(f"read what stage '{stage}' logged"):
+            return observe(self.client, run, stage, folder=Path(folder), fetch=self._fetch)
+
+    def record(
+        self, run: Run, root: str, tags: Mapping[str, str], datasets: Mapping[str, Mapping[str, JSON]] | None = None
+    ) -> str:
+        """One MLflow run, with a child run for each stage that ran."""
+        experiment = self.experiment(run.pipeline)
+        with self._translated(f"record the run {run.id}"):
+            query = f"tags.`{RUN_TAG}` = '{run.id}' and tags.`{RECORD_TAG}` = 'run'"
+            known = self.client.search_runs([experiment], query, run_view_type=ViewType.ALL, max_results=1)
+            if known:
+                return str(known[0].info.run_id)
+            parent = self._write(experiment, run_entry(run, tags=tags, datasets=datasets), Path(root))
+            for stage in ran(run):
+                entry = stage_entry(stage, run, tags=tags, datasets=datasets)
+                child = self._write(experiment, entry, Path(root), {PARENT: parent})
+                self._adopt(entry.adopted, child, experiment)
+            return parent
+
+    def _write(self, experiment: str, entry: Entry, root: Path, more: Mapping[str, str] | None = None) -> str:
+        """Write one record and close it."""
+        tags = {**entry.tags, **(more or {})}
+        first, rest = dict(list(tags.items())[:BATCH]), list(tags.items())[BATCH:]
+        made = self.client.create_run(experiment, start_time=entry.start, run_name=entry.name, tags=first)
+        run_id = str(made.info.run_id)
+        for some in _batches([RunTag(name, value) for name, value in rest], BATCH):
+            self.client.log_batch(run_id, tags=some)
+        params = [Param(name, value) for name, value in entry.params.items()]
+        points = [Metric(point.name, point.value, point.time, point.step) for point in entry.points]
+        # One call where all of it fits, since each is a transaction with a write to the disk.
+        together = 0 < len(params) + len(points) <= BATCH
+        if together:
+            self.client.log_batch(run_id, metrics=points, params=params)
+        for some in () if together else _batches(params, BATCH):
+            self.client.log_batch(run_id, params=some)
+        for some in () if together else _batches(points, 10 * BATCH):
+            self.client.log_batch(run_id, metrics=some)
+        if entry.datasets:
+            self.client.log_inputs(run_id, datasets=[_dataset(use) for use in entry.datasets])
+        for path, folder in entry.artifacts.items():
+            self._log_file(run_id, root / path, folder)
+        self.client.set_terminated(run_id, entry.status, entry.end)
+        return run_id
+
+    def _log_file(self, run_id: str, path: Path, folder: str) -> None:
+        if path.is_dir():
+            self.client.log_artifacts(run_id, str(path), f"{folder}/{path.name}".lstrip("/"))
+        elif path.is_file():
+            self.client.log_artifact(run_id, str(path), folder or None)
+
+    def _adopt(self, run_ids: Sequence[str], parent: str, experiment: str) -> None:
+        """Show the runs that a notebook made below the stage's own, where MLflow's page can: in the same experiment."""
+        for run_id in run_ids:
+            with contextlib.suppress(MlflowException):  # it may have been deleted, and the record is whole without it
+                found = self.client.get_run(run_id)
+                if found.info.experiment_id == experiment and PARENT not in found.data.tags:
+                    self.client.set_tag(run_id, PARENT, parent)
+
+    def register(self, registration: Registration) -> ModelVersion:
+        """Log the folder as an artifact of the run's record and make a version of it."""
+        with self._translated(f"register '{registration.name}'"):
+            for known in self._search(registration.name):
+                if known.digest == registration.digest:
+                    return known
+            run = self.client.get_run(registration.tracking)
+            folder = MODEL
+            if run.data.tags.get(MODEL_TAG, registration.digest) != registration.digest:
+                folder = f"{MODEL}-{registration.digest[:12]}"  # the run made another version already
+            else:
+                self.client.set_tag(registration.tracking, MODEL_TAG, registration.digest)
+            self.client.log_artifacts(registration.tracking, registration.folder, folder)
+            self._make_model(registration.name)
+            tags = {
+                **registration.tags,
+                DIGEST_TAG: registration.digest,
+                KEYS_TAG: registration.keys,
+                RUN_TAG: registration.run,
+            }
+            made = self.client.create_model_version(
+                registration.name,
+                source=f"{run.info.artifact_uri.rstrip('/')}/{folder}",
+                run_id=registration.tracking,
+                tags={name: value for name, value in tags.items() if value},
+                description=registration.description or None,
+            )
+            return _version(made, ())
+
+    def _make_model(self, name: str) -> None:
+        try:
+            self.client.create_registered_model(name)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+
+    def versions(self, name: str | None = None) -> tuple[ModelVersion, ...]:
+        """Newest first within a name."""
+        with self._translated("list the versions"):
+            return tuple(self._search(name))
+
+    def _search(self, name: str | None) -> list[ModelVersion]:
+        query = "" if name is None else f"name = {_quoted(name)}"
+        aliases: dict[tuple[str, str], list[str]] = {}
+        for model in pages(self.client.search_registered_models, filter_string=query):
+            for alias, version in (model.aliases or {}).items():
+                aliases.setdefault((model.name, str(version)), []).append(alias)
+        found = pages(self.client.search_model_versions, filter_string=query)
+        versions = [_version(item, aliases.get((item.name, str(item.version)), ())) for item in found]
+        return sorted(versions, key=lambda version: (version.name, -int(version.version)))
+
+    def download(self, name: str, version: str, target: str, part: str = "") -> str:
+        """Bring a version's folder, or a part of it, here. It works without the run that made it."""
+        with self._translated(f"fetch {name}/{version}"):
+            source = str(self.client.get_model_version_download_uri(name, version)).rstrip("/")
+            Path(target).mkdir(parents=True, exist_ok=True)
+            return self._fetch(f"{source}/{part}" if part else source, target)
+
+    def attach(self, name: str, version: str, statement: Statement) -> None:
+        """Keep a statement among the artifacts of the version's run, whether that run was deleted or not."""
+        with self._translated(f"attach a statement to {name}/{version}"):
+            source = str(self.client.get_model_version_download_uri(name, version)).rstrip("/")
+            files = get_artifact_repository(posixpath.dirname(source), tracking_uri=self.uri, registry_uri=self.uri)
+            file = statement_name(statement)
+            if any(posixpath.basename(item.path) == file for item in files.list_artifacts(STATEMENTS)):
+                return
+            with tempfile.TemporaryDirectory(prefix="nbprod-") as folder:
+                path = Path(folder, file)
+                path.write_bytes(statement_bytes(statement))
+                files.log_artifact(str(path), STATEMENTS)  # type: ignore[no-untyped-call]
+
+    def _fetch(self, uri: str, target: str | None = None) -> str:
+        """Bring artifacts here; those that are here already are left where they are, unless there is a target."""
+        found = mlflow.artifacts.download_artifacts(
+            artifact_uri=uri, dst_path=target, tracking_uri=self.uri, registry_uri=self.uri
+        )
+        return str(found)
+
+    @contextlib.contextmanager
+    def _translated(self, doing: str) -> Iterator[None]:
+        """Turn MLflow's errors, and those of its connections, into one sentence."""
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                yield
+        except MlflowException as error:
+            raise RegistryError(_sentence(doing, str(error), self.uri)) from error
+        except OSError as error:
+            reason = f"{error.strerror}: {error.filename}" if error.strerror else str(error)
+            raise RegistryError(_sentence(doing, reason, self.uri)) from error
+
+
+def _sentence(doing: str, reason: str, uri: str) -> str:
+    """What went wrong, and what to do."""
+    text = " ".join(reason.split())
+    place = shown(uri)
+    if any(sign in text for sign in ("Max retries exceeded", "failed with exception", "Connection refused")):
+        return (
+            f"cannot {doing}: the MLflow server at {place} does not answer; start it, or name another in "
+            "MLFLOW_TRACKING_URI."
+        )
+    if "out-of-date database schema" in text:
+        return (
+            f"cannot {doing}: the registry's database was made by an older MLflow; keep a copy of it, then run: "
+            f"mlflow db upgrade {place}"
+        )
+    for sign in ("401", "403", "PERMISSION_DENIED", "UNAUTHENTICATED"):
+        if sign in text[:300]:
+            return (
+                f"cannot {doing}: the MLflow server at {place} refuses; check your credentials. It said: {text[:300]}"
+            )
+    return f"cannot {doing} in the registry at {place}: {text[:500].rstrip('.')}."
+
+
+def make_database(path: Path) -> None:
+    """Have MLflow make its tables in a new file; this takes seconds."""
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    store = SqlAlchemyStore(f"sqlite:///{path.as_posix()}", str(path.parent))  # type: ignore[no-untyped-call]
+    store.engine.dispose()
+
+
+def _folder_name(name: str) -> str:
+    """A folder's name for an experiment, which may be called anything."""
+    return "".join(c if c.isalnum() or c in "-_." else "_" for c in name).lstrip(".") or "experiment"
+
+
+def _quoted(name: str) -> str:
+    return f'"{name}"' if "'" in name else f"'{name}'"
+
+
+def _batches(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+def _dataset(use: DatasetUse) -> DatasetInput:
+    dataset = Dataset(
+        name=use.name[:500],
+        digest=use.sha256[:DIGEST_LENGTH],
+        source_type="local" if "://" not in use.uri else use.uri.partition("://")[0],
+        source=json.dumps({"uri": use.uri}),
+        profile=json.dumps(use.profile),
+    )
+    return DatasetInput(dataset, [InputTag("mlflow.data.context", use.context), InputTag("nbprod.sha256", use.sha256)])
+
+
+def _version(found: Any, aliases: Sequence[str]) -> ModelVersion:
+    tags = dict(found.tags or {})
+    return ModelVersion(
+        name=found.name,
+        version=str(found.version),
+        digest=tags.pop(DIGEST_TAG, ""),
+        keys=tags.pop(KEYS_TAG, ""),
+        run=tags.pop(RUN_TAG, ""),
+        created=datetime.fromtimestamp(found.creation_timestamp / 1000, UTC).isoformat(timespec="milliseconds"),
+        aliases=tuple(sorted(aliases)),
+        tracking=found.run_id or "",
+        tags=tags,
+    )
