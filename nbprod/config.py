@@ -22,6 +22,10 @@ RUNS = "runs"
 """Executed notebooks and outputs, where people can open them."""
 
 
+LEAST = {"jobs": 1, "keep_max": 0, "timeout": 0}
+"""The least value of settings that are numbers."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """What a project may set; each has ``NBPROD_<NAME>`` as its environment variable.
@@ -130,7 +134,9 @@ def _convert(name: str, value: Any, *, file: str) -> Any:
         except ValueError:
             pass
     if not isinstance(value, kind):
-        raise UsageError(f"{name} must be a {kind.__name__}, not {value!r}.", file=file)
+        raise UsageError(f"{name} must be of type {kind.__name__}, not {value!r}.", file=file)
+    if name in LEAST and not value >= LEAST[name]:
+        raise UsageError(f"{name} must be at least {LEAST[name]}, not {value!r}.", file=file)
     return value
 
 

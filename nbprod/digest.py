@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import stat
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -82,7 +81,7 @@ def members(folder: Path) -> Iterator[tuple[str, Path]]:
     for root, _, names in os.walk(folder):
         for name in names:
             path = Path(root, name)
-            if not stat.S_ISREG(path.stat().st_mode):
+            if not path.is_file():
                 raise ArtifactError(
                     "is neither a file nor a folder, so it has no digest: take it away.", file=str(path)
                 )

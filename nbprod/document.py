@@ -25,17 +25,23 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
     yaml_implicit_resolvers: dict[str, list[Any]] = {}
 
 
-for _tag, _pattern, _first in (
-    ("null", r"(?:~|null|Null|NULL|)\Z", ["~", "n", "N", ""]),
-    ("bool", r"(?:true|True|TRUE|false|False|FALSE)\Z", list("tTfF")),
-    ("int", r"(?:[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+)\Z", list("-+0123456789")),
-    (
-        "float",
-        r"(?:[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))\Z",
+_TAG = "tag:yaml.org,2002:"
+_CORE = {
+    "null": (re.compile(r"(?:~|null|Null|NULL|)\Z"), ["~", "n", "N", ""]),
+    "bool": (re.compile(r"(?:true|True|TRUE|false|False|FALSE)\Z"), list("tTfF")),
+    "int": (re.compile(r"(?:[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+)\Z"), list("-+0123456789")),
+    "float": (
+        re.compile(
+            r"(?:[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
+            r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))\Z"
+        ),
         list("-+0123456789."),
     ),
-):
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), _first)
+}
+"""Kind of a plain scalar -> what it looks like, and the characters it may begin with."""
+
+for _kind, (_pattern, _first) in _CORE.items():
+    _Loader.add_implicit_resolver(f"{_TAG}{_kind}", _pattern, _first)
 
 
 def _number(text: str) -> int:
@@ -108,16 +114,25 @@ def describe(value: Any) -> str:
     return kinds.get(type(value), f"the number {value!r}")
 
 
+def _wrong(node: yaml.Node, document: Document, message: str) -> PipelineError:
+    return PipelineError(message, file=document.file, line=node.start_mark.line + 1)
+
+
+def _tagged(node: yaml.Node, document: Document) -> PipelineError:
+    return _wrong(node, document, f"the tag {node.tag} is not allowed here: write a plain value.")
+
+
 def _build(node: yaml.Node, place: Place, document: Document) -> Any:
+    if not isinstance(node, yaml.ScalarNode) and node.tag not in (f"{_TAG}map", f"{_TAG}seq"):
+        raise _tagged(node, document)
     if isinstance(node, yaml.MappingNode):
         built: dict[Any, Any] = {}
         for key_node, value_node in node.value:
             key = _build(key_node, place, document)
             if isinstance(key, (dict, list)):
-                raise document.error("a key must be a plain word.", *place)
+                raise _wrong(key_node, document, "a key must be a plain word.")
             if key in built:
-                line = key_node.start_mark.line + 1
-                raise PipelineError(f"the key '{key}' stands twice: keep one.", file=document.file, line=line)
+                raise _wrong(key_node, document, f"the key '{key}' stands twice: keep one.")
             document.lines[(*place, key)] = key_node.start_mark.line + 1
             built[key] = _build(value_node, (*place, key), document)
         return built
@@ -131,20 +146,22 @@ def _build(node: yaml.Node, place: Place, document: Document) -> Any:
 
 
 def _scalar(node: yaml.Node, document: Document) -> Any:
-    text = str(node.value)
-    match node.tag.rsplit(":", 1)[-1]:
+    text, kind = str(node.value), node.tag.removeprefix(_TAG)
+    if kind == "str":
+        return text
+    if kind not in _CORE or not _CORE[kind][0].match(text):
+        raise _tagged(node, document)
+    match kind:
         case "null":
             return None
         case "bool":
             return text.lower() == "true"
-        case "int":
-            return _number(text)
         case "float":
             return float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
-        case "str":
-            return text
-    line = node.start_mark.line + 1
-    raise PipelineError(f"the tag {node.tag} is not allowed here: write a plain value.", file=document.file, line=line)
+    try:
+        return _number(text)
+    except ValueError as error:  # Python refuses thousands of digits
+        raise _wrong(node, document, "a number has too many digits: put it in quotes.") from error
 
 
 def load_yaml(text: str, *, file: str) -> Document:
@@ -167,7 +184,10 @@ def load_yaml(text: str, *, file: str) -> Document:
     except yaml.YAMLError as error:
         raise PipelineError(f"is not valid YAML: {str(error).splitlines()[0]}.", file=file) from error
     document = Document(file=file, value=None, lines={})
-    value = None if node is None else _build(node, (), document)
+    try:
+        value = None if node is None else _build(node, (), document)
+    except RecursionError:
+        raise PipelineError("is nested too deeply: take an alias that holds itself away.", file=file) from None
     return Document(file=file, value=value, lines=document.lines)
 
 

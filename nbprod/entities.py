@@ -6,6 +6,7 @@ Times are ISO 8601 in UTC, sizes are bytes, durations are seconds, paths are rel
 from __future__ import annotations
 
 import dataclasses
+import math
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -27,6 +28,8 @@ def _plain(value: Any) -> JSON:
         return {str(k): _plain(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(v) for v in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)  # JSON has no such numbers
     return value
 
 
@@ -48,7 +51,7 @@ def _typed(hint: Any, value: Any) -> Any:
         return {k: _typed(args[1], v) for k, v in value.items()}
     if args and type(None) in args:
         return _typed(next(a for a in args if a is not type(None)), value)
-    return value
+    return float(value) if hint is float and isinstance(value, str) else value
 
 
 class Fact:
@@ -57,7 +60,7 @@ class Fact:
     __slots__ = ()
 
     def to_dict(self) -> dict[str, JSON]:
-        """This fact in JSON types; every field is present."""
+        """This fact in JSON types; every field is present, and numbers that are not finite are text."""
         return {f.name: _plain(getattr(self, f.name)) for f in dataclasses.fields(self)}  # type: ignore[arg-type]
 
     @classmethod

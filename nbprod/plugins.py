@@ -22,6 +22,6 @@ def resolve(group: str, name: str) -> Callable[..., Any]:
         raise UsageError(f"there is no '{name}' among the extensions of {group}.{nearest(name, found.names)}")
     try:
         extension: Callable[..., Any] = matches[0].load()
-    except ImportError as error:
+    except (ImportError, AttributeError) as error:
         raise UsageError(f"the extension '{name}' of {group} cannot be imported: {error}.") from error
     return extension

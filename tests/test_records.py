@@ -1,4 +1,4 @@
-"""The wire format: what is written can be read back, by nbprod and by scrapbook, and what scrapbook writes can be read."""
+"""The wire format: nbprod and scrapbook read what nbprod writes, and nbprod reads what scrapbook writes."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from nbprod.errors import NotebookError, ParameterError, UsageError
 from nbprod.records import (
     MIME,

@@ -60,8 +60,29 @@ def size(value: float) -> str:
 
 
 def number(value: Any) -> str:
-    """A metric's value, short."""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    """A metric's value, short: four digits, but counts whole."""
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:,.0f}" if value.is_integer() and abs(value) >= 10 else f"{value:.4g}"
+
+
+def wrapped(label: str, text: str, *, indent: int) -> list[str]:
+    """A label and its text in lines that fit the terminal, the text in a column of its own."""
+    import shutil
+    import textwrap
+
+    width = max(40, min(shutil.get_terminal_size((100, 24)).columns, 110) - 2)
+    lines = textwrap.wrap(" ".join(text.split()), width - indent) or [""]
+    return [f"{label:<{indent}}{lines[0]}", *(" " * indent + line for line in lines[1:])]
+
+
+def columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows as lines in columns: the first to the left, the others to the right."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))] if rows else []
+    return [
+        "  ".join([row[0].ljust(widths[0]), *(cell.rjust(w) for w, cell in zip(widths[1:], row[1:], strict=True))])
+        for row in rows
+    ]
 
 
 def shell(*words: str) -> str:

@@ -32,7 +32,7 @@ def command(ref: str, as_json: bool) -> None:
         if lines:
             click.echo(f"\n{click.style(title, bold=True)}")
             for line in lines:
-                click.echo(f"  {line}")
+                click.echo(f"  {line}".rstrip())
     click.echo(f"\nentry sha256 {version.digest}")
     render.next_step(
         render.shell(
@@ -45,8 +45,8 @@ def command(ref: str, as_json: bool) -> None:
 def sections(entry: dict[str, Any]) -> list[tuple[str, list[str]]]:
     """An entry as a person wants to read it: titled lists of lines."""
     model = entry["model"]
-    purpose = [f"{label:<13}{entry[key]}" for label, key in (
-        ("owner", "owner"), ("intended use", "intended_use"), ("limitations", "limitations"))]  # fmt: skip
+    labels = (("owner", "owner"), ("intended use", "intended_use"), ("limitations", "limitations"))
+    purpose = [line for label, key in labels for line in render.wrapped(label, entry[key], indent=14)]
     return [
         ("Purpose", purpose),
         ("Metrics", metric_lines(entry)),
@@ -57,21 +57,23 @@ def sections(entry: dict[str, Any]) -> list[tuple[str, list[str]]]:
 
 
 def metric_lines(entry: dict[str, Any]) -> list[str]:
-    """The main metric first, then the others by dataset."""
+    """What was measured on the test set, the main metric first, with intervals; then a table of the other datasets."""
     main = entry["model"].get("main_metric")
-    metrics = sorted(
-        entry["metrics"], key=lambda m: (m["name"] != main or m["dataset"] != "test", m["dataset"] != "test")
+    metrics = sorted(entry["metrics"], key=lambda m: m["name"] != main)
+    lines = render.columns(
+        [(m["name"], render.number(m["value"]), _interval(m["interval"])) for m in metrics if m["dataset"] == "test"]
     )
-    width = max((len(m["name"]) for m in metrics), default=0)
-    wide = max((len(m["dataset"]) for m in metrics), default=0)
-    lines = []
-    for metric in metrics:
-        bounds = metric["interval"]
-        interval = f"  [{render.number(bounds[0])}, {render.number(bounds[1])}]" if bounds else ""
-        lines.append(
-            f"{metric['name']:<{width}}  {metric['dataset']:<{wide}}  {render.number(metric['value'])}{interval}"
-        )
+    others = list(dict.fromkeys(m["dataset"] for m in entry["metrics"] if m["dataset"] != "test"))
+    if others:
+        names = list(dict.fromkeys(m["name"] for m in metrics if m["dataset"] != "test"))
+        values = {(m["dataset"], m["name"]): render.number(m["value"]) for m in metrics}
+        rows = [("dataset", *names), *((d, *(values.get((d, n), "-") for n in names)) for d in others)]
+        lines += ["", *render.columns(rows)] if lines else render.columns(rows)
     return lines
+
+
+def _interval(bounds: list[float] | None) -> str:
+    return f"[{render.number(bounds[0])}, {render.number(bounds[1])}]" if bounds else ""
 
 
 def _model_lines(model: dict[str, Any]) -> list[str]:
@@ -101,7 +103,7 @@ def data_lines(inputs: list[dict[str, Any]]) -> list[str]:
         card = item["card"]
         if isinstance(card, dict):
             facts = [f"{key}: {card[key]}" for key in ("license", "origin", "terms") if card.get(key)]
-            lines.extend(f"        {fact}" for fact in facts)
+            lines.extend(line for fact in facts for line in render.wrapped("", fact, indent=8))
         elif card == "unknown":
             lines.append("        no card: origin, licence and terms are unknown")
     return lines

@@ -1,0 +1,1 @@
+"""What is known of a model version, and how it is written down."""

@@ -1,6 +1,7 @@
 """The entry ``nbprod.json``: everything that made a model, in canonical JSON; it never changes after registration.
 
-It holds no version number, no alias and no gate result: those are statements that name its digest.
+It holds no version number, no alias and no gate result: those are statements that name its digest. What cannot be known
+is the text ``unknown``, never a guess. Documented in ``docs/registry-entry.md``.
 """
 
 from __future__ import annotations
@@ -10,22 +11,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from nbprod.digest import sha256_bytes, sha256_json
-from nbprod.entities import Artifact, DatasetCard, Metric, ModelSpec, Pipeline, Run, StageRun
+from nbprod.digest import listing_digest, sha256_bytes, sha256_json
+from nbprod.entities import JSON, Artifact, DatasetCard, Metric, ModelSpec, Pipeline, Run, StageRun
 from nbprod.errors import ArtifactError
 from nbprod.evidence.data import Shape
+from nbprod.evidence.validation import load_schema, problems
 
 SCHEMA = "nbprod/model-version/1"
 UNKNOWN = "unknown"
 DERIVED = "derived"
 """Instead of a card, of a dataset that a stage made: the cards of what that stage read apply."""
 
-REQUIRED: dict[str, type | tuple[type, ...]] = {
-    "schema": str, "name": str, "model": dict, "parent": (dict, type(None)), "run": dict, "source": dict,
-    "environment": dict, "inputs": list, "metrics": list, "owner": str, "intended_use": str, "limitations": str,
-    "pipeline": dict,
-}  # fmt: skip
-"""Top-level keys and their types."""
+SCHEMAS = {SCHEMA: "model-version-1"}
+"""Schema -> the file that describes it; every version that was ever written stays here."""
+
+SAFE_INTEGER = 2**53 - 1
+"""Canonical JSON (RFC 8785) has no larger integer; larger ones are kept as text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +35,7 @@ class InputEvidence:
 
     Attributes:
         role: ``train``, ``test``, ... as the pipeline's ``model.data`` says; else ``input``.
+        stage: the stage that made it; empty for what came from outside.
         kept: whether its bytes are in the store.
         card: None if there is none.
         measured: ``before_run``, or ``after_run`` when nothing was measured before.
@@ -47,13 +49,9 @@ class InputEvidence:
     shape: Shape = field(default_factory=Shape)
     measured: str = "before_run"
 
-    def _card(self) -> Any:
-        if self.card is not None:
-            return _present(self.card.to_dict())
-        return DERIVED if self.stage else UNKNOWN
-
-    def entry(self) -> dict[str, Any]:
+    def entry(self) -> dict[str, JSON]:
         """What the entry says of it."""
+        columns = self.shape.columns
         return {
             "name": self.artifact.name,
             "stage": self.stage or None,
@@ -63,11 +61,16 @@ class InputEvidence:
             "sha256": self.artifact.sha256,
             "bytes": self.artifact.size,
             "rows": self.shape.rows,
-            "columns": None if self.shape.columns is None else list(self.shape.columns),
+            "columns": None if columns is None else list(columns),
             "kept": self.kept,
             "card": self._card(),
             "measured": self.measured,
         }
+
+    def _card(self) -> JSON:
+        if self.card is None:
+            return DERIVED if self.stage else UNKNOWN
+        return {key: value for key, value in self.card.to_dict().items() if value not in ("", [], None)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,11 +79,14 @@ class Evidence:
 
     Attributes:
         model: what `nbprod.flavors.describe` found, as a plain dict.
-        files: relative path -> sha256 of the model's files.
+        files: relative path -> sha256 of the model's files, as `nbprod.evidence.folder.model_files` lists them.
         artifact: the model as the run left it.
         stages: the stages that made it, as they ended.
         metrics: those that describe it.
-        source: ``git`` (a dict or ``unknown``), and what `notebooks_entry` gives.
+        source: ``git`` (a dict or ``unknown``), ``measured``, and what `notebooks_entry` gives as ``notebooks``.
+        environment: what `nbprod.evidence.environment` gives.
+        seed: the seed that the model was fitted with; None if there is none to be seen.
+        parent: ``relation`` and the entry's ``digest`` of the version that it was made from.
     """
 
     spec: ModelSpec
@@ -99,27 +105,16 @@ class Evidence:
 
 
 def build(evidence: Evidence) -> dict[str, Any]:
-    """Make the entry."""
-    spec = evidence.spec
+    """Make the entry.
+
+    Raises:
+        ArtifactError: it would not be valid, as when a cell of a stage never ran.
+    """
+    spec, pipeline = evidence.spec, evidence.pipeline
     entry = {
         "schema": SCHEMA,
         "name": spec.name,
-        "model": {
-            "sha256": evidence.artifact.sha256,
-            "bytes": evidence.artifact.size,
-            "files": dict(evidence.files),
-            "stage": spec.source.partition(".")[0],
-            "flavor": evidence.model["flavor"],
-            "serialization": evidence.model["serialization"],
-            "signature": {key: evidence.model[key] for key in ("inputs", "outputs", "params")},
-            "example": evidence.model["example"],
-            "example_predictions": evidence.model["example_predictions"],
-            "trusted": list(spec.trusted),
-            "requirements": list(evidence.model["requirements"]),
-            "target": spec.target or None,
-            "groups": list(spec.groups),
-            "main_metric": spec.main_metric or None,
-        },
+        "model": _model_entry(evidence),
         "parent": evidence.parent,
         "run": _run_entry(evidence),
         "source": dict(evidence.source),
@@ -130,63 +125,85 @@ def build(evidence: Evidence) -> dict[str, Any]:
         "intended_use": spec.intended_use or UNKNOWN,
         "limitations": spec.limitations or UNKNOWN,
         "pipeline": {
-            "name": evidence.pipeline.name,
-            "path": evidence.pipeline.path or None,
-            "text": evidence.pipeline.text or None,
-            "sections": evidence.pipeline.sections,
+            "name": pipeline.name,
+            "path": pipeline.path or None,
+            "text": pipeline.text or None,
+            "sections": pipeline.sections,
         },
     }
-    return plain(entry)  # type: ignore[no-any-return]
+    return validate(plain(entry))
 
 
-def _run_entry(evidence: Evidence) -> dict[str, Any]:
-    run, stages = evidence.run, evidence.stages
-    text = evidence.pipeline.text
+def _model_entry(evidence: Evidence) -> dict[str, JSON]:
+    spec, model = evidence.spec, evidence.model
     return {
-        "id": run.id,
-        "pipeline_sha256": sha256_bytes(text.encode()) if text else UNKNOWN,
-        "started": run.started or UNKNOWN,
-        "seconds": round(sum(stage.seconds for stage in stages), 3),
-        "seed": evidence.seed,
-        "cells_pending": sum(stage.pending for stage in stages),
-        "stages": [
-            {
-                "name": stage.stage,
-                "notebook": stage.notebook,
-                "run": stage.run,
-                "key": stage.key or UNKNOWN,
-                "parameters": stage.params,
-                "cells": stage.cells,
-                "started": stage.started or UNKNOWN,
-                "seconds": stage.seconds,
-                "attempts": stage.attempts,
-                "inputs": {name: artifact.sha256 for name, artifact in stage.inputs.items()},
-                "outputs": {name: artifact.sha256 for name, artifact in stage.outputs.items()},
-            }
-            for stage in stages
-        ],
+        "sha256": listing_digest(evidence.files),
+        "bytes": evidence.artifact.size,
+        "files": dict(evidence.files),
+        "stage": spec.source.partition(".")[0],
+        "flavor": model["flavor"],
+        "serialization": model["serialization"],
+        "signature": {key: model.get(key) for key in ("inputs", "outputs", "params")},
+        "example": model["example"],
+        "example_predictions": model.get("example_predictions"),
+        "trusted": list(spec.trusted),
+        "types": list(model.get("trusted", ())),
+        "requirements": list(model["requirements"]),
+        "target": spec.target or None,
+        "groups": list(spec.groups),
+        "main_metric": spec.main_metric or None,
     }
 
 
-def notebooks_entry(stages: Sequence[StageRun], sources: Mapping[str, str]) -> list[dict[str, Any]]:
+def _run_entry(evidence: Evidence) -> dict[str, JSON]:
+    text = evidence.pipeline.text
+    seconds = sum(stage.seconds for stage in evidence.stages)
+    return {
+        "id": evidence.run.id,
+        "pipeline_sha256": sha256_bytes(text.encode()) if text else UNKNOWN,
+        "started": evidence.run.started or UNKNOWN,
+        "seconds": round(seconds, 3) if seconds else UNKNOWN,
+        "seed": evidence.seed,
+        "cells_pending": sum(stage.pending for stage in evidence.stages),
+        "stages": [_stage_entry(stage) for stage in evidence.stages],
+    }
+
+
+def _stage_entry(stage: StageRun) -> dict[str, JSON]:
+    return {
+        "name": stage.stage,
+        "notebook": stage.notebook,
+        "run": stage.run,
+        "key": stage.key or UNKNOWN,
+        "parameters": stage.params,
+        "cells": stage.cells,
+        "started": stage.started or UNKNOWN,
+        "seconds": stage.seconds if stage.seconds else UNKNOWN,
+        "attempts": stage.attempts,
+        "inputs": {name: artifact.sha256 for name, artifact in stage.inputs.items()},
+        "outputs": {name: artifact.sha256 for name, artifact in stage.outputs.items()},
+    }
+
+
+def notebooks_entry(stages: Sequence[StageRun], sources: Mapping[str, str]) -> list[dict[str, JSON]]:
     """The notebooks as written and as executed.
 
     Args:
-        sources: stage -> sha256 of the notebook's file.
+        sources: stage -> sha256 of the notebook's file; a stage that is not in it is ``unknown``.
     """
     return [
         {
             "stage": stage.stage,
             "notebook": stage.notebook,
             "sha256": sources.get(stage.stage, UNKNOWN),
-            "executed": f"nbprod/notebooks/{stage.stage}.ipynb",
+            "executed": f"nbprod/notebooks/{stage.stage}.ipynb" if stage.executed else None,
             "executed_sha256": stage.executed.sha256 if stage.executed else UNKNOWN,
         }
         for stage in stages
     ]
 
 
-def metric_entry(metric: Metric) -> dict[str, Any]:
+def metric_entry(metric: Metric) -> dict[str, JSON]:
     """What the entry says of a metric; its curve stays with the run."""
     return {
         "name": metric.name,
@@ -198,20 +215,18 @@ def metric_entry(metric: Metric) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    """A value that canonical JSON can hold: non-finite numbers and very large integers become text."""
+    """A value as canonical JSON holds it: non-finite numbers as ``nan``, ``inf``, ``-inf``, large integers as text."""
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) > 2**53 - 1:
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) > SAFE_INTEGER:
         return str(value)
+    if isinstance(value, str):
+        return value.encode("utf-8", errors="replace").decode("utf-8")  # a lone surrogate is no Unicode text
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
     return value
-
-
-def _present(card: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in card.items() if value not in ("", [], None)}
 
 
 def digest(entry: Mapping[str, Any]) -> str:
@@ -220,19 +235,20 @@ def digest(entry: Mapping[str, Any]) -> str:
 
 
 def validate(entry: Any) -> dict[str, Any]:
-    """Check that something read back is an entry that this nbprod understands.
+    """Check that something is an entry that this nbprod understands, and return it.
 
     Raises:
-        ArtifactError: it is not; with what is wrong.
+        ArtifactError: it is not; with the first thing that is wrong.
     """
-    if not isinstance(entry, dict):
-        raise ArtifactError("the entry is no JSON object: the version was not registered by nbprod.")
-    schema = entry.get("schema")
-    if schema != SCHEMA:
-        raise ArtifactError(f"the entry has the schema {schema!r}, and this nbprod reads {SCHEMA}: upgrade nbprod.")
-    for key, kind in REQUIRED.items():
-        if key not in entry:
-            raise ArtifactError(f"the entry lacks '{key}': the version is damaged.")
-        if not isinstance(entry[key], kind):
-            raise ArtifactError(f"the entry's '{key}' has the wrong type: the version is damaged.")
+    if not isinstance(entry, dict) or not isinstance(entry.get("schema"), str):
+        raise ArtifactError("it is no entry of nbprod's: the version was registered by something else, or is damaged.")
+    name = SCHEMAS.get(entry["schema"])
+    if name is None:
+        known = ", ".join(sorted(SCHEMAS))
+        raise ArtifactError(
+            f"the entry has the schema '{entry['schema']}', and this nbprod reads {known}: upgrade nbprod."
+        )
+    found = next(problems(entry, load_schema(name)), None)
+    if found:
+        raise ArtifactError(f"the entry is not valid: {found}; the version is damaged.")
     return entry

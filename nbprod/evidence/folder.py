@@ -3,20 +3,36 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from nbprod.digest import canonical, members, sha256_file
+from nbprod.errors import ArtifactError
+from nbprod.flavors.facts import PREDICTIONS
+from nbprod.registry import FOLDER
 from nbprod.store import remove, written_whole
 
-ENTRY = "nbprod/nbprod.json"
+ENTRY = f"{FOLDER}/nbprod.json"
 """Where the entry is in a registered folder."""
+
+REGISTERED = "registered_model_meta"
+"""What MLflow adds to a version that it downloads; no part of the model."""
 
 
 def model_files(folder: Path) -> dict[str, str]:
-    """Relative path -> sha256 of every file of a model."""
-    return {name: sha256_file(path) for name, path in members(folder)}
+    """Relative path -> sha256 of every file of a model.
+
+    What nbprod or MLflow put beside an earlier version of it is left out; what the model answered to its example, which
+    was written together with it, is part of it.
+    """
+    return {name: sha256_file(path) for name, path in _own(folder)}
+
+
+def _own(folder: Path) -> Iterator[tuple[str, Path]]:
+    for name, path in members(folder):
+        if name == PREDICTIONS or not (name == REGISTERED or name.startswith(f"{FOLDER}/")):
+            yield name, path
 
 
 def assemble(model: Path, target: Path, *, entry: Mapping[str, Any], files: Mapping[str, Path | bytes]) -> Path:
@@ -26,16 +42,34 @@ def assemble(model: Path, target: Path, *, entry: Mapping[str, Any], files: Mapp
         model: the model's folder; it is copied.
         entry: becomes ``nbprod/nbprod.json`` in canonical JSON.
         files: path under ``nbprod/`` -> the file or its content.
+
+    Raises:
+        ArtifactError: the model has no ``MLmodel``, or is not the one that the entry speaks of.
     """
     with written_whole(target) as part:
-        shutil.copytree(model, part, copy_function=shutil.copyfile)
-        contents: dict[str, Path | bytes] = {**files, "nbprod.json": canonical(dict(entry))}
-        for name, content in contents.items():
-            place = part / "nbprod" / name
-            place.parent.mkdir(parents=True, exist_ok=True)
-            if isinstance(content, bytes):
-                place.write_bytes(content)
-            else:
-                shutil.copyfile(content, place)
+        part.mkdir()
+        for name, path in _own(model):
+            _place(part / name, path)
+        if not (part / "MLmodel").is_file():
+            raise ArtifactError("is no MLflow model folder: it holds no file MLmodel.", file=str(model))
+        if model_files(part) != entry["model"]["files"]:
+            raise ArtifactError(
+                "changed while it was being registered: run again when nobody writes to it.", file=str(model)
+            )
+        for name, content in {**files, "nbprod.json": canonical(dict(entry))}.items():
+            relative = PurePosixPath(FOLDER, name)
+            if ".." in relative.parts or (part / relative).exists():
+                raise ArtifactError(
+                    f"nbprod has a file of its own at {relative}: call the other one otherwise.", file=name
+                )
+            _place(part / relative, content)
         remove(target)
     return target
+
+
+def _place(place: Path, content: Path | bytes) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if isinstance(content, bytes):
+        place.write_bytes(content)
+    else:
+        shutil.copyfile(content, place)  # not its mode: what the store keeps is read-only

@@ -6,6 +6,7 @@ by side in threads.
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import tempfile
@@ -26,6 +27,9 @@ TRACEBACK_LINES = 40
 
 ENGINE = "nbprod"
 
+QUIET = {"PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+"""For every kernel: its debugger else warns on stderr that Python's own modules are frozen."""
+
 
 class ShellCommandFailed(Exception):
     """The last command of a cell was a shell command and did not exit with 0."""
@@ -36,7 +40,6 @@ def execute(job: Execution, control: Control) -> Outcome:
     from papermill.exceptions import PapermillException, PapermillExecutionError
     from papermill.execute import execute_notebook
 
-    os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
     notebook = _prepared(job)
     recorder = _Recorder(job, control)
     error: CellError | None = None
@@ -65,6 +68,8 @@ def _engine() -> str:
     from papermill.engines import NBClientEngine, papermill_engines
 
     if ENGINE not in papermill_engines._engines:
+        # It warns of parameters whose annotation it cannot read; their names were checked before anything ran.
+        logging.getLogger("papermill").setLevel(logging.ERROR)
 
         class RecordingEngine(NBClientEngine):  # type: ignore[misc]
             """papermill's own engine with a client that records what it does."""
@@ -145,7 +150,7 @@ class _Recorder:
             return
         with tempfile.TemporaryDirectory(prefix="nbprod-") as sockets:
             client = _client(nb_man, kernel_name, self.job.folder, sockets)
-            with client.setup_kernel(env={**os.environ, **self.job.environment}):
+            with client.setup_kernel(env={**QUIET, **os.environ, **self.job.environment}):
                 process = getattr(client.km.provisioner, "process", None)
                 if process is not None:
                     self.control.begin(_group_killer(process.pid))

@@ -31,9 +31,9 @@ def names_in_skops(file: Path) -> frozenset[str]:
     try:
         with zipfile.ZipFile(file) as archive:
             schema = json.loads(archive.read("schema.json"))
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        return frozenset(_named(schema))
+    except (OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
         raise ArtifactError("is not a .skops file: it cannot be read.", file=str(file)) from error
-    return frozenset(_named(schema))
 
 
 def _named(node: Any) -> Iterator[str]:
@@ -42,11 +42,10 @@ def _named(node: Any) -> Iterator[str]:
         item = stack.pop()
         if isinstance(item, dict):
             if isinstance(item.get("__module__"), str) and isinstance(item.get("__class__"), str):
-                name = f"{item['__module__']}.{item['__class__']}"
-                yield name
-                content = item.get("content")
-                if item.get("__loader__") == "MethodNode" and isinstance(content, dict):
-                    yield f"{name}.{content.get('func')}"
+                yield f"{item['__module__']}.{item['__class__']}"
+            if item.get("__loader__") == "MethodNode":  # which skops names by the object that it is bound to
+                owner = item["content"]["obj"]
+                yield f"{owner['__module__']}.{owner['__class__']}.{item['content']['func']}"
             stack.extend(item.values())
         elif isinstance(item, list):
             stack.extend(item)

@@ -31,6 +31,9 @@ PLACEHOLDER = "__nbprod_magic_"
 PROMPT = re.compile(r"^\s*(?:>>>|\.{3,}:|(?:\[(?:nav|ins)\] ?)?In \[\d+\]: )", re.MULTILINE)
 """Pasted prompts, which IPython strips, even inside some strings."""
 
+ODD_LINE_END = re.compile("[\v\f\x1c-\x1e\x85\u2028\u2029]|\r(?!\n)")
+"""What ends a line for IPython but not for Python."""
+
 TOKEN = re.compile(
     r"""(?P<comment>\#[^\n]*) | (?P<string>\"\"\"|'''|"|') | (?P<open>[(\[{]) | (?P<close>[)\]}])
     | (?P<continued>\\\r?\n) | (?P<newline>\n) | (?P<help>\?) | (?P<assign>(?<![=!<>:+\-*/%&|^@])=(?!=))""",
@@ -96,13 +99,14 @@ def parsed(code: str | bytes) -> ast.Module | None:
 def _cell(code: str) -> Code:
     if CELL_MAGIC.match(code):
         return _cell_magic(code.lstrip())
-    if PROMPT.search(code) or PLACEHOLDER in code:
+    if PROMPT.search(code) or ODD_LINE_END.search(code) or PLACEHOLDER in code:
         return _raw(code)
     text, magics = code, tuple[str, ...]()
     tree = parsed(code)
     if tree is None:
         text, magics = _masked(code)
-        tree = parsed(text) if magics else None
+        continued = any(magic.rstrip().endswith("\\") for magic in magics)  # at the cell's end, which IPython takes oddly
+        tree = parsed(text) if magics and not continued else None
     if tree is None:
         return _raw(code)
     if not tree.body:
@@ -125,7 +129,7 @@ def _cell_magic(code: str) -> Code:
 
 def _raw(code: str) -> Code:
     """Code to the letter: a blank line may stand in a string, or in a file that a magic writes."""
-    return Code(normal=json.dumps(["raw", code]) if code.strip() else "", tree=None, magics=(code,))
+    return Code(normal=json.dumps(["raw", code]) if code.strip(" \t\r\n") else "", tree=None, magics=(code,))
 
 
 def _quiet(code: str) -> bool:
@@ -150,7 +154,9 @@ def _masked(code: str) -> tuple[str, tuple[str, ...]]:
     end = 0
     for start, stop in _magic_spans(code):
         parts += [code[end:start], f"{PLACEHOLDER}{len(magics)}"]
-        magics.append(code[start:stop].rstrip())
+        text = code[start:stop]
+        # With a space after it ``?`` does not ask for help, and a backslash does not continue the line.
+        magics.append(text if "?" in text or "\\" in text else text.rstrip())
         end = stop
     return "".join([*parts, code[end:]]), tuple(magics)
 

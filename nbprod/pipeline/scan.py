@@ -142,8 +142,14 @@ def _in_tree(tree: ast.AST) -> Iterator[Reference]:
                 yield Reference(kind="member", name=base, member=alias.name)
         elif isinstance(node, ast.Call):
             yield from _in_call(node)
+        elif isinstance(node, (ast.Assign, ast.AugAssign)) and "sys.path" in map(ast.unparse, _targets(node)):
+            yield from _folders(node.value)
         elif (text := _text(node)) and text.endswith((".py", ".ipynb")) and len(text) < 256 and "\n" not in text:
             yield Reference(kind="file", name=text)
+
+
+def _targets(node: ast.Assign | ast.AugAssign) -> list[ast.expr]:
+    return node.targets if isinstance(node, ast.Assign) else [node.target]
 
 
 def _in_call(call: ast.Call) -> Iterator[Reference]:
@@ -157,9 +163,15 @@ def _in_call(call: ast.Call) -> Iterator[Reference]:
         elif texts:
             yield Reference(kind="module", name=texts[0])
     elif owner == "sys.path" or called in ("chdir", "addsitedir"):
-        texts = [text for arg in call.args for node in ast.walk(arg) if (text := _text(node))]
-        for text in {*texts, "/".join(texts)}:
-            yield Reference(kind="folder", name=text)
+        yield from _folders(call)
+
+
+def _folders(node: ast.AST) -> Iterator[Reference]:
+    """The paths in an expression, each by itself and all joined, since they may be parts of one."""
+    found = [inner for inner in ast.walk(node) if isinstance(inner, ast.Constant) and _text(inner)]
+    texts = [_text(inner) for inner in sorted(found, key=lambda inner: (inner.lineno, inner.col_offset))]
+    for text in {*texts, "/".join(texts)} - {""}:
+        yield Reference(kind="folder", name=text)
 
 
 def _text(node: ast.AST) -> str:

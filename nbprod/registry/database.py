@@ -7,6 +7,7 @@ user's cache, and copied. Whatever is wrong with the cache only costs time.
 from __future__ import annotations
 
 import os
+import secrets
 import sqlite3
 import sys
 import tempfile
@@ -154,9 +155,9 @@ def _appear(part: Path, path: Path) -> None:
 @contextmanager
 def _scratch(folder: Path) -> Iterator[Path]:
     """A path for a file that is gone when the block ends."""
-    handle, name = tempfile.mkstemp(prefix=".new-", dir=folder)
-    os.close(handle)
+    # Not mkstemp: its file would be readable for this user only, however the project is shared.
+    path = folder / f".new-{secrets.token_hex(8)}.db"
     try:
-        yield Path(name)
+        yield path
     finally:
-        Path(name).unlink(missing_ok=True)
+        path.unlink(missing_ok=True)

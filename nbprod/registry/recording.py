@@ -1,7 +1,7 @@
 """A pipeline's run in MLflow's terms: a record for the run, and one for every stage that ran. MLflow is not imported.
 
 A metric on the dataset ``test`` keeps its plain name, so that it can be compared across runs; on another dataset it is
-``<dataset>/<name>``, which MLflow's pages group. Bounds of an interval are metrics too: ``<name>.lower``, ``<name>.upper``.
+``<dataset>/<name>``, which MLflow's pages group. Bounds of an interval are metrics, too: ``<name>.lower``, ``.upper``.
 """
 
 from __future__ import annotations

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import select
 import signal
 import sys
 from collections.abc import Callable
@@ -15,6 +17,9 @@ from nbprod.errors import NbprodError
 from nbprod.registry import Registration, Registry
 from nbprod.registry.database import local_path, prepare
 from nbprod.registry.process import plain, plain_error
+
+QUIET = 0.3
+"""Seconds without a question after which there is time for other things."""
 
 READ: dict[str, dict[int, Callable[[Any], Any]]] = {
     "record": {0: Run.from_dict},
@@ -38,6 +43,7 @@ def main() -> None:
             answers.flush()
         except BrokenPipeError:
             break
+        _warm(opened, answered=question["id"])
     sys.stderr.flush()
     os._exit(0)  # tearing down what MLflow imported takes longer than all the rest
 
@@ -52,6 +58,15 @@ def _opened(uri: str, artifacts: Path) -> Registry | NbprodError:
         return MlflowRegistry(uri, artifacts)
     except NbprodError as error:
         return error
+
+
+def _warm(opened: Registry | NbprodError, *, answered: int) -> None:
+    """After the first answer, if nothing is asked, do once what makes MLflow's first search slow, while stages run."""
+    if answered > 1 or isinstance(opened, NbprodError) or not local_path(sys.argv[1]):
+        return
+    if not select.select([0], [], [], QUIET)[0]:
+        with contextlib.suppress(NbprodError):
+            opened.observed("none", "none", os.devnull)
 
 
 def _make_database(path: Path) -> None:

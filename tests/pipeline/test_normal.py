@@ -30,7 +30,9 @@ def normal(code: str, *tags: str) -> str:
 def logical_line_ends(code: str) -> list[int]:
     """Positions where a line of its own may be put in, in Python that is masked as it needs to be."""
     masked = "\n".join(
-        f"{line[: len(line) - len(line.lstrip())]}pass" if line.lstrip()[:1] in ("%", "!") and "not" not in line else line
+        f"{line[: len(line) - len(line.lstrip())]}pass"
+        if line.lstrip()[:1] in ("%", "!") and "not" not in line
+        else line
         for line in code.replace("files = !ls", "files = 0  #!ls").replace("head?", "head ").split("\n")
     ).replace("!nor", "_nor")
     lines = code.split("\n")
@@ -38,13 +40,22 @@ def logical_line_ends(code: str) -> list[int]:
     for line in lines:
         starts.append(starts[-1] + len(line) + 1)
     tokens = tokenize.generate_tokens(io.StringIO(masked).readline)
-    return [0, *(starts[token.end[0] if token.string else token.start[0]] for token in tokens if token.type == tokenize.NEWLINE)]
+    return [
+        0,
+        *(
+            starts[token.end[0] if token.string else token.start[0]]
+            for token in tokens
+            if token.type == tokenize.NEWLINE
+        ),
+    ]
 
 
 @given(st.sampled_from(PROGRAMS), st.data())
 def test_comments_and_blank_lines_do_not_count(code: str, data: st.DataObject) -> None:
     position = data.draw(st.sampled_from(logical_line_ends(code)))
-    comment = data.draw(st.sampled_from(["\n", "\n\n", "# a comment\n", "   # x = 1\n", "#%magic\n", "# '''\n", "#!\n", "\t\n"]))
+    comment = data.draw(
+        st.sampled_from(["\n", "\n\n", "# a comment\n", "   # x = 1\n", "#%magic\n", "# '''\n", "#!\n", "\t\n"])
+    )
     assert normal(code[:position] + comment + code[position:]) == normal(code)
 
 
@@ -73,7 +84,26 @@ def changeable(code: str) -> list[tuple[int, int]]:
     return found
 
 
-REPLACEMENTS = ["a", "zz", "1", "2.0", "1j", "'q'", "b'q'", "+", "-", "==", "is", "<", "not", "True", "None", "...", "%", "!"]
+REPLACEMENTS = [
+    "a",
+    "zz",
+    "1",
+    "2.0",
+    "1j",
+    "'q'",
+    "b'q'",
+    "+",
+    "-",
+    "==",
+    "is",
+    "<",
+    "not",
+    "True",
+    "None",
+    "...",
+    "%",
+    "!",
+]
 
 
 @given(st.sampled_from(PROGRAMS), st.data())

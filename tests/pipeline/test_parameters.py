@@ -27,7 +27,12 @@ from tests.pipeline.made import code, source_of
 def source(cell: str, language: str = "python") -> Source:
     parameters = CodeCell(number=2, source=cell, tags=frozenset({"parameters"}))
     return Source(
-        path=Path("a.ipynb"), label="a.ipynb", notebook={}, cells=(parameters,), parameters=parameters, language=language
+        path=Path("a.ipynb"),
+        label="a.ipynb",
+        notebook={},
+        cells=(parameters,),
+        parameters=parameters,
+        language=language,
     )
 
 
@@ -280,9 +285,7 @@ def test_an_unknown_name_is_told_with_the_nearest() -> None:
     error = unknown_parameter(
         "n_tree", read_parameters(notebook), source=notebook, file="pipelines/a.yaml", line=3, stage="train"
     )
-    assert str(error) == (
-        "pipelines/a.yaml:3: a.ipynb (cell 2) has no parameter 'n_tree'. Did you mean 'n_trees'?"
-    )
+    assert str(error) == ("pipelines/a.yaml:3: a.ipynb (cell 2) has no parameter 'n_tree'. Did you mean 'n_trees'?")
 
 
 def test_an_unknown_name_without_a_parameters_cell_is_told_what_to_tag(tmp_path: Path) -> None:

@@ -1,0 +1,54 @@
+"""Fixtures that tests share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.fakes import Lab
+
+
+@pytest.fixture(autouse=True)
+def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests do not see settings of whoever runs them."""
+    for name in os.environ:
+        if name.startswith("NBPROD_") or name == "MLFLOW_TRACKING_URI":
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[Lab]:
+    """A project in a temporary folder, without kernels and without a registry."""
+    made = Lab(tmp_path / "project")
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def prepared_registry_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache folder that holds MLflow's empty database, made once: making it takes seconds, copying it none.
+
+    Processes that run tests side by side share it. Point ``XDG_CACHE_HOME`` at it.
+    """
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # before anything imports MLflow here
+    base = tmp_path_factory.getbasetemp()
+    cache = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "registry-cache"
+    first = tmp_path_factory.mktemp("first-registry")
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # MLflow's own, while it is imported and makes its tables
+        patch.setenv("XDG_CACHE_HOME", str(cache))
+        patch.setattr("sys.platform", "linux")  # so that the cache is where we say on a Mac, too
+        from nbprod.registry.mlflow import make_database
+
+        prepare(first / "mlflow.db", first / "artifacts", make_database)
+    return cache
+
+
+@pytest.fixture
+def registry_cache(prepared_registry_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The prepared cache as this test's own: a SQLite registry is made by copying its database."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(prepared_registry_cache))
+    return prepared_registry_cache
