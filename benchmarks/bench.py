@@ -61,12 +61,12 @@ class Bench:
         return path
 
     def environment(self, *, cache: Path | None = None) -> dict[str, str]:
-        """Variables for what runs: nothing of the user's home, caches and registries.
+        """Variables for what runs: nothing of the user's home, caches, registries and settings of Python.
 
         Args:
             cache: another folder for caches than the run's.
         """
-        hidden = ("NBPROD_", "MLFLOW_", "_MLFLOW_", "JUPYTER_", "XDG_")
+        hidden = ("NBPROD_", "MLFLOW_", "_MLFLOW_", "JUPYTER_", "XDG_", "PYTHON")
         found = {name: value for name, value in os.environ.items() if not name.startswith(hidden)}
         return found | {
             "HOME": str(self.work / "home"),

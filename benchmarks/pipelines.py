@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.bench import Bench
-from benchmarks.processes import BenchmarkError
+from benchmarks.processes import BenchmarkError, Took
 from benchmarks.projects import Step, chains, edit_markdown, with_factor, write_steps
 from benchmarks.results import alternate
 from benchmarks.tools import JOBS, Tool, program
@@ -25,11 +25,13 @@ def measure(bench: Bench) -> None:
     _parameter(bench, projects, steps)
 
 
-def _run(bench: Bench, tool: Tool, folder: Path, steps: Sequence[Step]) -> tuple[float, list[str]]:
-    """Seconds of a tool's commands, and the stages that they ran."""
+def _run(bench: Bench, tool: Tool, folder: Path, steps: Sequence[Step]) -> tuple[Took, list[str]]:
+    """How long a tool's commands took, and the stages that they ran."""
     bench.ran()
-    seconds = sum(bench.run(*command, folder=folder).seconds for command in tool.commands(folder, steps))
-    return seconds, bench.ran()
+    took = Took(0.0, 0.0)
+    for command in tool.commands(folder, steps):
+        took += bench.run(*command, folder=folder).took
+    return took, bench.ran()
 
 
 def _cold(bench: Bench, steps: tuple[Step, ...]) -> dict[str, Path]:
@@ -37,21 +39,21 @@ def _cold(bench: Bench, steps: tuple[Step, ...]) -> dict[str, Path]:
     count, projects = len(steps), dict[str, Path]()
     bench.say(f"cold run of {count} stages, {bench.scale.cold} rounds")
 
-    def cold(tool: Tool, number: int) -> float:
+    def cold(tool: Tool, number: int) -> Took:
         folder = projects[tool.name] = bench.folder(f"cold-{tool.name}-{number}")
         write_steps(folder, steps)
         tool.write(folder, steps)
-        seconds, ran = _run(bench, tool, folder, steps)
+        took, ran = _run(bench, tool, folder, steps)
         if ran != sorted(step.name for step in steps):
             raise BenchmarkError(f"{tool.name} ran {len(ran)} of {count} stages: {' '.join(ran)}")
-        return seconds
+        return took
 
     _warm_up(bench, steps[:1])
     found = alternate({tool.name: partial(cold, tool) for tool in bench.tools}, bench.scale.cold)
     series = {}
     for name, values in found.items():
         note = {"nbprod": f"--jobs {JOBS}", "Ploomber": f"{JOBS} processes"}.get(name, "one after another")
-        series[name] = bench.results.add(f"cold run, {count} stages", name, values, note=note)
+        series[name] = bench.results.timed(f"cold run, {count} stages", name, values, note=note)
     bench.results.ratio(
         f"cold run of {count} stages with {JOBS} jobs: 1.7 times faster than papermill's command line",
         series["papermill"],
@@ -76,17 +78,17 @@ def _unchanged(bench: Bench, projects: dict[str, Path], steps: tuple[Step, ...])
     bench.say(f"{measure}, {rounds} rounds")
     found, ran = _warm(bench, projects, rounds, lambda tool, number: steps)
     for name, values in found.items():
-        series = bench.results.add(measure, name, values, note=_counted(ran[name]))
+        series = bench.results.timed(measure, name, values, note=_counted(ran[name]))
         if name == "nbprod":
             bench.results.at_most(f"{measure}: at most 0.3 s, whole process", series, 0.3)
             bench.results.behaviour(f"{measure}: no stage runs", _counted(ran[name]), not any(ran[name]))
-    plans = [bench.run(program("nbprod"), "plan", folder=projects["nbprod"]).seconds for _ in range(rounds)]
-    bench.results.add(measure, "nbprod plan", plans)
+    plans = [bench.run(program("nbprod"), "plan", folder=projects["nbprod"]).took for _ in range(rounds)]
+    bench.results.timed(measure, "nbprod plan", plans)
     loaded_modules(bench, measure, projects["nbprod"])
 
 
 def _prose(bench: Bench, projects: dict[str, Path], steps: tuple[Step, ...]) -> None:
-    """The prose of a first stage's notebook is edited: no stage need run."""
+    """Edit the prose of a first stage's notebook: no stage need run."""
     measure = "after an edit of a markdown cell"
     bench.say(f"{measure}, {bench.scale.rounds} rounds")
 
@@ -96,12 +98,12 @@ def _prose(bench: Bench, projects: dict[str, Path], steps: tuple[Step, ...]) -> 
 
     found, ran = _warm(bench, projects, bench.scale.rounds, edit)
     for name, values in found.items():
-        bench.results.add(measure, name, values, note=_counted(ran[name]))
+        bench.results.timed(measure, name, values, note=_counted(ran[name]))
     bench.results.behaviour(f"{measure}: no stage runs", _counted(ran["nbprod"]), not any(ran["nbprod"]))
 
 
 def _parameter(bench: Bench, projects: dict[str, Path], steps: tuple[Step, ...]) -> None:
-    """The parameter of a leaf changes, then of a stage in the middle of a chain."""
+    """Change the parameter of a leaf, then of a stage in the middle of a chain."""
     length = bench.scale.length
     middle = (length + 1) // 2
     for measure, changed, expected in (
@@ -121,7 +123,7 @@ def _parameter(bench: Bench, projects: dict[str, Path], steps: tuple[Step, ...])
 
         found, ran = _warm(bench, projects, bench.scale.rounds, change)
         for name, values in found.items():
-            bench.results.add(measure, name, values, note=_counted(ran[name]))
+            bench.results.timed(measure, name, values, note=_counted(ran[name]))
         names = sorted(step.name for step in expected)
         bench.results.behaviour(
             f"{measure}: only it and what depends on it runs",
@@ -136,15 +138,15 @@ def _parameter(bench: Bench, projects: dict[str, Path], steps: tuple[Step, ...])
 
 def _warm(
     bench: Bench, projects: dict[str, Path], rounds: int, prepare: Callable[[Tool, int], tuple[Step, ...]]
-) -> tuple[dict[str, list[float]], dict[str, list[list[str]]]]:
+) -> tuple[dict[str, list[Took]], dict[str, list[list[str]]]]:
     """Time the tools that reuse results, in projects that ran before; with the stages that ran, one list a round."""
     ran: dict[str, list[list[str]]] = {tool.name: [] for tool in bench.tools if tool.reuses}
 
-    def warm(tool: Tool, number: int) -> float:
+    def warm(tool: Tool, number: int) -> Took:
         steps = prepare(tool, number)
-        seconds, names = _run(bench, tool, projects[tool.name], steps)
+        took, names = _run(bench, tool, projects[tool.name], steps)
         ran[tool.name].append(names)
-        return seconds
+        return took
 
     return alternate({tool.name: partial(warm, tool) for tool in bench.tools if tool.reuses}, rounds), ran
 

@@ -18,19 +18,36 @@ class BenchmarkError(Exception):
     """Something that was measured did not do what it is measured for."""
 
 
+@dataclass(frozen=True, slots=True)
+class Took:
+    """How long something took.
+
+    Attributes:
+        seconds: by the clock.
+        busy: seconds of processor time of all its processes, which other users of the machine change less.
+    """
+
+    seconds: float
+    busy: float
+
+    def __add__(self, other: Took) -> Took:
+        """One after the other."""
+        return Took(self.seconds + other.seconds, self.busy + other.busy)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
     """A process that ended well.
 
     Attributes:
-        seconds: from its start to its end.
+        took: from its start to its end, with all that it started and waited for.
         at: when it ended (seconds since 1970).
         read: bytes that it and its children read with system calls, from the page cache too; None where the system
             does not say (it is Linux that does).
         peak: most bytes of memory that it held itself, without its children; None as above, or if nobody watched.
     """
 
-    seconds: float
+    took: Took
     at: float
     out: str
     err: str
@@ -64,20 +81,22 @@ def _run(command: Sequence[str], folder: Path, environment: Mapping[str, str], i
             read = _read_bytes(process.pid)
         except BaseException:
             process.terminate()
+            process.wait()
             raise
-        finally:
-            code = process.wait()
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        took = Took(seconds, usage.ru_utime + usage.ru_stime)
         out.seek(0)
         err.seek(0)
-        ended = Ended(seconds=seconds, at=at, out=out.read(), err=err.read(), read=read, peak=peak)
-    if code:
+        ended = Ended(took=took, at=at, out=out.read(), err=err.read(), read=read, peak=peak)
+    if code := process.returncode:
         said = "\n".join((ended.out + ended.err).splitlines()[-25:])
         raise BenchmarkError(f"{' '.join(command)}\nended with exit code {code}:\n{said}")
     return ended
 
 
 def _wait(process: int, interval: float) -> int | None:
-    """Wait for a process without reaping it, so that the system can still be asked what it read; its peak if watched."""
+    """Wait for a process and leave it to be asked what it read; returns its peak if it is watched."""
     peak = None
     while interval:
         peak = _peak_bytes(process) or peak

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 RAN = "BENCH_RAN"
-"""Environment variable with the path of a file to which every notebook appends its name: so one sees which stages ran."""
+"""Environment variable: a file to which every notebook appends its name, so that one sees which stages ran."""
 
 TABLE = "data/numbers.csv"
 
@@ -94,7 +94,9 @@ def _cell(kind: str, number: int, source: str, tags: list[str]) -> dict[str, obj
 def _cells(step: Step) -> tuple[str, ...]:
     return (
         f"# Step {step.name}\n\nRead a table, scale a column, write a table.",
-        f'table = "../{TABLE}"  # input: the rows\nout = "{step.output}"  # output: the scaled rows\nfactor: float = 1.0  # scale',
+        f'table = "../{TABLE}"  # input: the rows\n'
+        f'out = "{step.output}"  # output: the scaled rows\n'
+        "factor: float = 1.0  # scale",
         "import os\n\nimport pandas as pd",
         f'with open(os.environ["{RAN}"], "a") as ran:\n    ran.write("{step.name}\\n")',
         "rows = pd.read_csv(table)\nrows.describe()",
@@ -142,7 +144,8 @@ LARGE = {
     "read": (
         "# Read it, a megabyte at a time",
         'large = "large.bin"  # input',
-        'total = 0\nwith open(large, "rb") as file:\n    while block := file.read(1_000_000):\n        total += len(block)\ntotal',
+        'total = 0\nwith open(large, "rb") as file:\n'
+        "    while block := file.read(1_000_000):\n        total += len(block)\ntotal",
     ),
 }
 """A pipeline through which a large file passes."""
@@ -150,7 +153,11 @@ LARGE = {
 LARGE_PIPELINE = """\
 name: large
 stages:
-  make: {{notebook: notebooks/make.ipynb, params: {{size: {size}}}, inputs: {{table: data/input.bin}}, outputs: {{out: large.bin}}}}
+  make:
+    notebook: notebooks/make.ipynb
+    params: {{size: {size}}}
+    inputs: {{table: data/input.bin}}
+    outputs: {{out: large.bin}}
   read: {{notebook: notebooks/read.ipynb, inputs: {{large: make.out}}}}
 """
 

@@ -25,6 +25,9 @@ def tables(results: Results, *, scale: Scale, tools: Sequence[Tool], load: Seque
     """Both tables, and what they were measured on.
 
     Args:
+        results: what was found.
+        scale: how much was measured.
+        tools: what was compared.
         load: the machine's one-minute load before and after.
         seconds: how long it all took.
     """
@@ -33,8 +36,11 @@ def tables(results: Results, *, scale: Scale, tools: Sequence[Tool], load: Seque
     return "\n\n".join(
         (
             machine(tools, load=load, seconds=seconds),
-            f"Alternating order, {scale.cold} to {scale.rounds * 3} runs of each; the medians are compared.",
-            _table(("measure", "", "median", "min to max", "runs", "of nbprod", ""), _series_rows(results.series)),
+            f'Alternating order, {scale.cold} to {scale.rounds * 3} runs of each; the medians are compared. "Busy" is '
+            "the time of all processors together, which other processes on the machine change less.",
+            _table(
+                ("measure", "", "median", "min to max", "busy", "runs", "of nbprod", ""), _series_rows(results.series)
+            ),
             verdict,
             _table(("bar", "found", "met"), ((b.promise, b.found, "yes" if b.met else "**no**") for b in results.bars)),
         )
@@ -82,6 +88,7 @@ def _series_rows(series: Sequence[Series]) -> Iterable[tuple[str, ...]]:
             item.subject,
             shown(item.median, item.unit),
             spread if len(item.values) > 1 else "",
+            shown(item.busy, "s") if item.busy is not None else "",
             str(len(item.values)),
             ratio,
             item.note,

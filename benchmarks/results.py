@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
+
+from benchmarks.processes import Took
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,6 +20,7 @@ class Series:
         measure: what was measured; series with the same measure are compared.
         subject: the tool, or the way it was done.
         values: one a run, in `unit`.
+        busy: median of the seconds of processor time; None where that says nothing.
         note: what else is to be known, such as how many stages ran.
     """
 
@@ -22,6 +28,7 @@ class Series:
     subject: str
     values: tuple[float, ...]
     unit: str = "s"
+    busy: float | None = None
     note: str = ""
 
     @property
@@ -51,9 +58,16 @@ class Results:
     series: list[Series] = field(default_factory=list)
     bars: list[Bar] = field(default_factory=list)
 
-    def add(self, measure: str, subject: str, values: list[float], *, unit: str = "s", note: str = "") -> Series:
+    def timed(self, measure: str, subject: str, times: Sequence[Took], *, note: str = "") -> Series:
+        """Keep how long something took, and return it as a series."""
+        values, busy = [took.seconds for took in times], statistics.median(took.busy for took in times)
+        return self._add(Series(measure=measure, subject=subject, values=tuple(values), busy=busy, note=note))
+
+    def add(self, measure: str, subject: str, values: Sequence[float], *, unit: str = "s") -> Series:
         """Keep a series and return it."""
-        made = Series(measure=measure, subject=subject, values=tuple(values), unit=unit, note=note)
+        return self._add(Series(measure=measure, subject=subject, values=tuple(values), unit=unit))
+
+    def _add(self, made: Series) -> Series:
         self.series.append(made)
         return made
 
@@ -85,16 +99,17 @@ def shown(value: float, unit: str) -> str:
     return f"{value:.{0 if value >= 100 else 1 if value >= 10 else 2}f} {unit}"
 
 
-def alternate(actions: Mapping[str, Callable[[int], float]], rounds: int) -> dict[str, list[float]]:
+def alternate(actions: Mapping[str, Callable[[int], T]], rounds: int) -> dict[str, list[T]]:
     """Do every action once a round, forwards and backwards in turn, so that a slow minute of the machine hits them all.
 
     Args:
         actions: name -> function of the round's number, from 0, that returns what it measured.
+        rounds: how often.
 
     Returns:
         Name -> one value a round.
     """
-    found: dict[str, list[float]] = {name: [] for name in actions}
+    found: dict[str, list[T]] = {name: [] for name in actions}
     for number in range(rounds):
         for name in list(actions)[:: 1 if number % 2 == 0 else -1]:
             found[name].append(actions[name](number))

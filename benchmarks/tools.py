@@ -115,7 +115,7 @@ class Papermill:
 
 
 def papermill_command(folder: Path, step: Step) -> list[str]:
-    """papermill's command line for one stage, whose output goes to ``out/``."""
+    """Papermill's command line for one stage, whose output goes to ``out/``."""
     values = {"table": _table(folder, step, "out"), "out": str(folder / "out" / step.output), **step.params}
     given = [word for name, value in values.items() for word in ("-p", name, str(value))]
     return [program("papermill"), step.notebook, f"out/{step.name}.ipynb", "--cwd", "notebooks", *given]
@@ -171,7 +171,7 @@ class Ploomber:
         return _version(self.environment, "ploomber")
 
     def write(self, folder: Path, steps: Sequence[Step]) -> None:
-        """Write ``pipeline.yaml``. The notebooks name no ``upstream`` and ``product``, so it is told of them and not to look."""
+        """Write ``pipeline.yaml``. The notebooks name no ``upstream`` and ``product``, so the file does."""
         tasks = [
             {
                 "source": step.notebook,

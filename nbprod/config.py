@@ -133,7 +133,7 @@ def _convert(name: str, value: Any, *, file: str) -> Any:
             value = kind(value)
         except ValueError:
             pass
-    if not isinstance(value, kind):
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         raise UsageError(f"{name} must be of type {kind.__name__}, not {value!r}.", file=file)
     if name in LEAST and not value >= LEAST[name]:
         raise UsageError(f"{name} must be at least {LEAST[name]}, not {value!r}.", file=file)

@@ -19,6 +19,8 @@ from nbprod.entities import ModelVersion, Run, StageRun
 
 SCHEMA_VERSION = 1
 RUN_SCHEMA = "nbprod/run/1"
+DAMAGED = (11, 26)
+"""SQLite's codes for a file that is corrupt, and for one that is no database."""
 
 TABLES = """
 create table if not exists files (device int, inode int, size int, mtime int, ctime int, sha256 text,
@@ -36,7 +38,8 @@ class Index:
     """The index of one project; safe to use from several processes, and from several threads of one.
 
     Args:
-        path: the SQLite file; its folder exists. A damaged file is put aside as ``index.db.damaged``.
+        path: the SQLite file; its folder exists. A file that is damaged, or of another version, is put aside as
+            ``index.db.damaged``.
         runs: the folder of runs that it is rebuilt from when it is new.
     """
 
@@ -44,9 +47,8 @@ class Index:
         self.path = path
         self._lock = threading.RLock()
         fresh = not path.exists()
-        try:
-            self._open()
-        except sqlite3.DatabaseError:
+        if not self._open():
+            self._db.close()
             path.replace(path.with_name(path.name + ".damaged"))
             for leftover in (path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
                 leftover.unlink(missing_ok=True)
@@ -55,13 +57,22 @@ class Index:
         if fresh:
             self._rebuild(runs)
 
-    def _open(self) -> None:
+    def _open(self) -> bool:
+        """Open the file; False where it is damaged or of another version. One that is only in use is waited for."""
         self._db = sqlite3.connect(self.path, timeout=60, isolation_level=None, check_same_thread=False)
-        (version,) = self._db.execute("pragma user_version").fetchone()
-        if version != SCHEMA_VERSION:
-            self._db.execute("pragma journal_mode=wal")
-            self._db.executescript(TABLES + f"pragma user_version={SCHEMA_VERSION};")
-        self._db.execute("pragma synchronous=normal")
+        try:
+            (version,) = self._db.execute("pragma user_version").fetchone()
+            if version not in (0, SCHEMA_VERSION):
+                return False
+            if version == 0:
+                self._db.execute("pragma journal_mode=wal")
+                self._db.executescript(TABLES + f"pragma user_version={SCHEMA_VERSION};")
+            self._db.execute("pragma synchronous=normal")
+        except sqlite3.DatabaseError as error:
+            if error.sqlite_errorcode & 0xFF not in DAMAGED:
+                raise
+            return False
+        return True
 
     def _rebuild(self, runs: Path) -> None:
         with self.batch():

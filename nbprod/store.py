@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import hashlib
 import os
+import secrets
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Protocol
 
-from nbprod.digest import Memory, listing_digest, members, remembered_sha256, sha256_file, sha256_path
+from nbprod.digest import Memory, listing_digest, members, remembered_sha256, sha256_file, sha256_path, size_of
 from nbprod.entities import Artifact
 from nbprod.errors import ArtifactError
 
@@ -46,9 +47,11 @@ def write_text(target: Path, text: str) -> None:
 def remove(path: Path) -> None:
     """Remove a file or a folder, read-only members included; nothing happens if it is not there."""
     if path.is_dir() and not path.is_symlink():
+        path.chmod(0o755)
         for root, folders, _ in os.walk(path):
             for folder in folders:
-                Path(root, folder).chmod(0o755)
+                if not Path(root, folder).is_symlink():
+                    Path(root, folder).chmod(0o755)
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
@@ -82,6 +85,10 @@ def _copy(reader: IO[bytes], writer: IO[bytes]) -> str:
         digest.update(chunk)
         writer.write(chunk)
     return digest.hexdigest()
+
+
+def _changed(path: Path) -> ArtifactError:
+    return ArtifactError("changed while it was being copied: run again when nobody writes to it.", file=str(path))
 
 
 class Objects(Protocol):
@@ -172,9 +179,7 @@ class LocalObjects:
             with source.open("rb") as reader, target.open("wb") as writer:
                 found = _copy(reader, writer)
         if found != sha256:
-            raise ArtifactError(
-                "changed while it was being copied: run again when nobody writes to it.", file=str(source)
-            )
+            raise _changed(source)
 
 
 class RemoteObjects:
@@ -198,10 +203,17 @@ class RemoteObjects:
         if self.has(sha256):
             return
         final = self.path(sha256)
-        part = f"{final}.{os.getpid()}.new"
+        part = f"{final}.{secrets.token_hex(8)}.new"
         self.files.makedirs(final.rsplit("/", 1)[0], exist_ok=True)
-        self.files.put_file(str(path), part)
-        self.files.mv(part, final)
+        try:
+            self.files.put_file(str(path), part)
+            if sha256_file(path) != sha256:
+                raise _changed(path)
+            self.files.mv(part, final)
+        except BaseException:
+            with suppress(OSError):
+                self.files.rm_file(part)
+            raise
 
     def adopt(self, path: Path, sha256: str) -> None:
         """Keep a file that is nbprod's own; it becomes read-only."""
@@ -237,9 +249,7 @@ class Store:
 
     def measure(self, path: Path) -> tuple[str, int]:
         """Digest and size of a file or folder, without reading what did not change."""
-        sha256 = sha256_path(path, self.memory)
-        size = sum(file.stat().st_size for _, file in members(path)) if path.is_dir() else path.stat().st_size
-        return sha256, size
+        return sha256_path(path, self.memory), size_of(path)
 
     def keep(self, path: Path) -> str:
         """Keep somebody else's file or folder, which is left as it is; returns its digest."""
@@ -251,11 +261,13 @@ class Store:
 
     def holds(self, artifact: Artifact) -> bool:
         """Whether a file, or a folder with all its files, is kept."""
-        if artifact.kind == "file":
+        if artifact.kind == "file" or not self.objects.has(artifact.sha256):
             return self.objects.has(artifact.sha256)
-        if not self.objects.has(artifact.sha256):
+        try:
+            listing = self._listing(artifact.sha256)
+        except ArtifactError:  # damaged
             return False
-        return all(self.objects.has(sha256) for sha256 in self._listing(artifact.sha256).values())
+        return all(self.objects.has(sha256) for sha256 in listing.values())
 
     def place(self, artifact: Artifact, target: Path) -> None:
         """Put an artifact at ``target``, replacing what is there, never half.
@@ -275,8 +287,13 @@ class Store:
                 self.objects.get(sha256, part / name)
             remove(target)
 
-    def _add(self, path: Path, add: object) -> str:
-        assert callable(add)
+    def place_copy(self, artifact: Artifact, target: Path) -> None:
+        """Put a file at ``target`` as `place` does, but writable and with bytes of its own: for a person to edit."""
+        self.place(artifact, target)
+        with written_whole(target) as part:
+            shutil.copyfile(target, part)
+
+    def _add(self, path: Path, add: Callable[[Path, str], None]) -> str:
         if not path.is_dir():
             sha256 = remembered_sha256(path, self.memory)
             add(path, sha256)
@@ -301,5 +318,5 @@ class Store:
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder, "listing")
             self.objects.get(sha256, file)
-            lines = file.read_text(encoding="utf-8").splitlines()
-        return {line[66:]: line[:64] for line in lines}
+            lines = file.read_bytes().decode().split("\n")
+        return {line[66:]: line[:64] for line in lines if line}

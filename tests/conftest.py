@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from nbprod.registry.database import prepare
 from tests.fakes import Lab
 
 
@@ -40,7 +42,6 @@ def prepared_registry_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # MLflow's own, while it is imported and makes its tables
         patch.setenv("XDG_CACHE_HOME", str(cache))
-        patch.setattr("sys.platform", "linux")  # so that the cache is where we say on a Mac, too
         from nbprod.registry.mlflow import make_database
 
         prepare(first / "mlflow.db", first / "artifacts", make_database)

@@ -78,7 +78,7 @@ def test_an_alias_repeats_its_anchor() -> None:
         ("a: 1\n---\nb: 2\n", "a.yaml:2: is not valid YAML: but found another document."),
         ("a: *nothing\n", "a.yaml:1: is not valid YAML: found undefined alias"),
         ("a: 1\n[1, 2]: 3\n", "a.yaml:2: a key must be a plain word."),
-        ("a: \x07\n", "a.yaml: is not valid YAML: control characters are not allowed."),
+        ("a: \x07\n", "a.yaml: is not valid YAML: unacceptable character #x0007"),
     ],
 )
 def test_what_is_no_yaml_is_refused_with_its_line(text: str, said: str) -> None:

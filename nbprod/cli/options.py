@@ -17,6 +17,7 @@ as_json = click.option(
 def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """``-p``, ``-f`` and ``--preset``: values laid over the pipeline's."""
     for option in (
+        click.option("-k", "--kernel", metavar="NAME", help="Run all notebooks with this kernel."),
         click.option("--preset", metavar="NAME", help="Values of a preset in the pipeline's file."),
         click.option(
             "-f",

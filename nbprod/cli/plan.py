@@ -42,4 +42,5 @@ def request(target: str | None, options: dict[str, Any]) -> Any:
         preset=options["preset"],
         stages=options["stages"],
         forced="yes" if options["force"] else "no",
+        kernel=options["kernel"] or "",
     )

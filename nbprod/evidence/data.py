@@ -37,10 +37,7 @@ class Shape(Fact):
 
 
 def shape_of(path: Path) -> Shape:
-    """Rows and column names of a Parquet, CSV, TSV or JSON-lines file (also gzipped), or a folder of Parquet.
-
-    """Rows and column names of a Parquet, CSV, TSV or JSON-lines file, gzipped or not, or of a folder of Parquet.
-    """
+    """Rows and column names of a Parquet, CSV, TSV or JSON-lines file, gzipped or not, or of a folder of Parquet."""
     name = path.name.lower().removesuffix(".gz")
     suffix = Path(name).suffix
     try:

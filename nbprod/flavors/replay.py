@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -58,7 +59,7 @@ class Replay:
         self._python = python
         self._folder = tempfile.TemporaryDirectory(prefix="nbprod-replay-")
         self._errors = Path(self._folder.name, "errors.txt")
-        self._process = self._launch()
+        self._process: subprocess.Popen[bytes] | None = self._launch()
 
     @classmethod
     def start(cls, *, python: str = sys.executable) -> Self:
@@ -102,8 +103,6 @@ class Replay:
             UntrustedTypes: it holds types that are in neither list.
         """
         started = time.monotonic()
-        if self._process.poll() is not None:
-            self._process = self._launch()
         question = {"folder": str(folder.resolve()), "allowed": sorted(TRUSTED | set(trusted))}
         reply = self._ask(question, timeout=timeout)
         if reply.get("error") == "untrusted":
@@ -118,9 +117,9 @@ class Replay:
         )
 
     def _ask(self, question: dict[str, JSON], *, timeout: float) -> dict[str, Any]:
-        process, deadline = self._process, time.monotonic() + timeout
+        process = self._process = self._process or self._launch()
         assert process.stdin and process.stdout
-        answer = b""
+        answer, deadline = b"", time.monotonic() + timeout
         try:
             process.stdin.write(json.dumps(question).encode() + b"\n")
             process.stdin.flush()
@@ -128,30 +127,38 @@ class Replay:
                 selector.register(process.stdout, selectors.EVENT_READ)
                 while not answer.endswith(b"\n"):
                     if not selector.select(max(0.0, deadline - time.monotonic())):
-                        process.kill()
+                        self._end()
                         return {"error": "timeout", "text": f"{timeout:g}"}
                     if not (part := os.read(process.stdout.fileno(), 1 << 16)):
-                        return {"error": "died", "text": self._last_words()}
+                        return {"error": "died", "text": self._last_words(process)}
                     answer += part
         except BrokenPipeError:
-            return {"error": "died", "text": self._last_words()}
+            return {"error": "died", "text": self._last_words(process)}
         reply: dict[str, Any] = json.loads(answer)
         return reply
 
-    def _last_words(self) -> str:
-        code = self._process.wait(timeout=10)
+    def _last_words(self, process: subprocess.Popen[bytes]) -> str:
+        code = process.wait(timeout=10)
+        self._end()
         if code < 0:
             return f"it was ended by {signal.Signals(-code).name}"
         lines = self._errors.read_text(encoding="utf-8", errors="replace").strip().splitlines()
         return lines[-1] if lines else f"it ended with exit code {code}"
 
+    def _end(self) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.kill()
+        process.wait(timeout=10)
+        for pipe in (process.stdin, process.stdout):
+            if pipe:
+                with suppress(BrokenPipeError):
+                    pipe.close()
+
     def close(self) -> None:
         """End the process; nothing happens if it has ended."""
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe:
-                pipe.close()
-        self._process.kill()
-        self._process.wait(timeout=10)
+        self._end()
         self._folder.cleanup()
 
 

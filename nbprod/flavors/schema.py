@@ -44,6 +44,8 @@ def _schema(data: Any) -> Any:
 
     if isinstance(data, pandas.Series):
         data = data.to_frame("value" if data.name is None else data.name)
+    if isinstance(data, list) and data and all(type(value) is int for value in data):
+        return Schema([ColSpec(DataType.long)])
     if not isinstance(data, pandas.DataFrame):
         return infer_signature(data).inputs
     integers = {

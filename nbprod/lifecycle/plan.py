@@ -23,6 +23,7 @@ class Request:
         settings: values from ``-f`` and ``-p``.
         preset: name of a preset in the pipeline's file.
         stages: run only these and what they need; empty means all.
+        kernel: runs all notebooks, whatever kernel they name.
         forced: whether stages run even if nothing changed: ``"no"``, or ``"yes"``.
     """
 
@@ -31,6 +32,7 @@ class Request:
     preset: str | None = None
     stages: tuple[str, ...] = ()
     forced: str = "no"
+    kernel: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +66,7 @@ def prepare(request: Request, work: Workspace) -> Bound:
     if request.preset is not None:
         settings = (*_preset(pipeline, request.preset), *settings)
     _check_stages(pipeline, request.stages)
-    stages = bind(pipeline, work.project, settings=settings, cache=work.index)
+    stages = bind(pipeline, work.project, settings=settings, kernel=request.kernel, cache=work.index)
     chosen = ancestors(pipeline, request.stages) if request.stages else {s.name for s in pipeline.stages}
     names = request.stages or tuple(chosen)
     return Bound(

@@ -77,9 +77,9 @@ def find_pipeline(target: str | None, project: Project) -> Pipeline:
     if not path.exists():
         named = [file for file in known if file.stem == target]
         if not named:
-            raise UsageError(
-                f"there is no pipeline or notebook '{target}'.{nearest(target, [file.stem for file in known])}"
-            )
+            words = [word for file in known for word in (file.stem, project.relative(file))]
+            hint = nearest(target, words if "/" in target or "." in target else [file.stem for file in known])
+            raise UsageError(f"there is no pipeline or notebook '{target}'.{hint}")
         path = named[0]
     path = path.resolve()
     return load_pipeline(path, label=project.relative(path))

@@ -66,9 +66,12 @@ class BoundStage:
 
 
 def bind(
-    pipeline: Pipeline, project: Project, *, settings: Iterable[Setting] = (), cache: Cache
+    pipeline: Pipeline, project: Project, *, settings: Iterable[Setting] = (), kernel: str = "", cache: Cache
 ) -> tuple[BoundStage, ...]:
     """Open the notebooks of a pipeline and check it against them.
+
+    Args:
+        kernel: runs all notebooks, whatever kernel they name; empty leaves it to them.
 
     Returns:
         The stages in an order in which they can run.
@@ -77,6 +80,8 @@ def bind(
         UsageError: the first thing that is wrong, with file, line and nearest match.
     """
     notebooks = {s.name: read_source(project.root / s.notebook, label=s.notebook) for s in pipeline.stages}
+    if kernel:
+        notebooks = {name: replace(source, kernel=kernel) for name, source in notebooks.items()}
     known = {name: read_parameters(source) for name, source in notebooks.items()}
     pipeline = _with_settings(pipeline, known, tuple(settings))
     stages = order(pipeline)
@@ -157,6 +162,8 @@ def _targets(
         hints = [f"{pair[0]}.{name}" for name in names[pair[0]]]
     else:
         found = [(stage, setting.name) for stage in stages if setting.name in names[stage]]
+        # What one stage makes and another reads often has one name: only the reader can be told another path.
+        found = [pair for pair in found if pair[1] not in stages[pair[0]].outputs] or found
         hints = sorted(set().union(*names.values()))
     if not found:
         raise ParameterError(

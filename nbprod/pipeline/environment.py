@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -143,11 +141,10 @@ def find_kernel(name: str, *, default: str, label: str, cache: Cache) -> KernelE
         )
     if not os.path.basename(python).lower().startswith(("python", "pypy")):
         return KernelEnvironment(kernel=wanted, cache=cache)  # started by another program, such as conda
-    python = shutil.which(python) or python
     told = _ask(python, wanted, label, cache)
     return KernelEnvironment(
         kernel=wanted,
-        python=python,
+        python=told["path"],
         minor=told["minor"],
         folders=tuple(told["folders"]),
         standard=frozenset(told["standard"]),
@@ -184,7 +181,8 @@ def _command(name: str, label: str) -> tuple[list[str], str]:
         known = {*_installed(), *([NATIVE] if _has_ipykernel() else [])}
         hint = nearest(name, known) or " None is: pip install ipykernel."
         raise NotebookError(
-            f"names the kernel '{name}', which is not installed.{hint} Choose a kernel in JupyterLab and save.",
+            f"names the kernel '{name}', which is not installed.{hint} Choose a kernel in JupyterLab and save, or run "
+            f"with --kernel {NATIVE}.",
             file=label,
         )
     file = os.path.join(folder, "kernel.json")
@@ -282,7 +280,11 @@ def _prefers_environment() -> bool:
 
 def _ask(python: str, kernel: str, label: str, cache: Cache) -> dict[str, Any]:
     """What another interpreter says of itself, asked once until it changes."""
+    import shutil
+    import subprocess
+
     problem = f"names the kernel '{kernel}', whose interpreter {python}"
+    python = shutil.which(python) or python
     try:
         facts = [python, os.stat(python).st_mtime_ns, os.environ.get("PYTHONPATH", ""), QUESTION]
         name = f"interpreter {sha256_bytes(json.dumps(facts).encode())}"
@@ -296,4 +298,4 @@ def _ask(python: str, kernel: str, label: str, cache: Cache) -> dict[str, Any]:
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         raise NotebookError(f"{problem} does not answer: install that kernel again.", file=label) from error
     cache.remember(name, known)
-    return told
+    return {**told, "path": python}

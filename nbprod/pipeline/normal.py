@@ -41,6 +41,7 @@ TOKEN = re.compile(
 )
 CELL_MAGIC = re.compile(r"(?:[^\S\n]*\n)*%%")
 SPACES = re.compile(r"[ \t]*")
+TRIPLE = re.compile(r"\"\"\"|'''")
 MAGIC_LINE = re.compile(r"[ \t]*[%!?,;/]")
 MAGIC_VALUE = re.compile(r"[ \t]*(?:%[A-Za-z_]|!)")
 END_OF_COMMAND = re.compile(r"(?:[^\n\\]|\\(?!\r?\n)|\\\r?\n)*")
@@ -105,8 +106,8 @@ def _cell(code: str) -> Code:
     tree = parsed(code)
     if tree is None:
         text, magics = _masked(code)
-        continued = any(magic.rstrip().endswith("\\") for magic in magics)  # at the cell's end, which IPython takes oddly
-        tree = parsed(text) if magics and not continued else None
+        odd = any(magic.rstrip().endswith("\\") or ("?" in code and _is_open(magic)) for magic in magics)
+        tree = parsed(text) if magics and not odd else None
     if tree is None:
         return _raw(code)
     if not tree.body:
@@ -116,6 +117,11 @@ def _cell(code: str) -> Code:
     except RecursionError:
         return Code(normal=_raw(code).normal, tree=tree, magics=magics)
     return Code(normal=normal, tree=tree, magics=magics)
+
+
+def _is_open(text: str) -> bool:
+    """Whether a line may seem to go on, to IPython, which then looks for ``?`` at the end of some later line."""
+    return any(text.count(first) != text.count(last) for first, last in ("()", "[]", "{}")) or bool(TRIPLE.search(text))
 
 
 def _cell_magic(code: str) -> Code:

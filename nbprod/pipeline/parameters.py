@@ -24,6 +24,7 @@ from nbprod.pipeline.types import fits, is_plain, parse_type, shown, type_of
 
 NOT_FINITE = re.compile(r"[-+]?(?:inf|infinity|nan)\Z", re.IGNORECASE)
 ROLE = re.compile(r"(input|output)\b(?!-\w)\s*(?:[:,;.-]+\s*)?")
+TYPE_COMMENT = re.compile(r"type:\s*((?:[\w.]|\[[^#]*\])+)\s*(.*)")
 ASSIGNED = re.compile(r"^[ \t]*([A-Za-z_]\w*)[ \t]*(?:=(?!=)|<-)", re.MULTILINE)
 """An assignment in most languages that kernels run: R, Julia, Scala script, Octave."""
 
@@ -54,7 +55,7 @@ def read_parameters(source: Source) -> tuple[Parameter, ...]:
     for statement in body:
         for name, annotation, value in _assignments(statement):
             plain = _parameter(name, annotation, value)
-            comment = _comment(statement, comments, cell.source)
+            plain, comment = _with_type_comment(plain, _comment(statement, comments, cell.source))
             role, description = _role(comment) if parse_type(plain.type).kinds & PATHS else ("", comment)
             found[name] = replace(plain, role=role, description=description, cell=cell.number, line=statement.lineno)
     return tuple(found.values())
@@ -107,6 +108,14 @@ def _parameter(name: str, annotation: ast.expr | None, value: ast.expr | None) -
     else:
         declared = ast.unparse(annotation) if annotation is not None else type_of(default)
     return Parameter(name=name, type=declared, default=default, literal=literal)
+
+
+def _with_type_comment(parameter: Parameter, comment: str) -> tuple[Parameter, str]:
+    """A parameter with the type of a comment such as ``type: list[int] the rest``, and the rest of the comment."""
+    match = TYPE_COMMENT.match(comment)
+    if not match or parse_type(match[1]).kind == "any":
+        return parameter, comment
+    return replace(parameter, type=match[1]), match[2]
 
 
 def _plain(value: Any) -> Any:

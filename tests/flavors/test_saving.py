@@ -24,7 +24,16 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from nbprod.errors import UntrustedTypes, UsageError
-from nbprod.flavors import Replay, Saved, describe, flavor_of, import_mlflow, load, save, wrap_skops
+from nbprod.flavors import (
+    Replay,
+    Saved,
+    describe,
+    flavor_of,
+    import_mlflow,
+    load,
+    save,
+    wrap_skops,
+)
 
 Module = Callable[[str, dict[str, str]], Any]
 X = np.array([[0.0], [1.0], [2.0], [3.0]])
@@ -61,7 +70,7 @@ def test_a_pipeline_is_saved_with_signature_example_and_exactly_the_types_that_i
 
 
 def test_the_requirements_are_what_the_model_needs_and_nothing_that_happens_to_be_imported(tmp_path: Path) -> None:
-    import hypothesis  # noqa: F401
+    import hypothesis
 
     save(linear(), tmp_path / "model", example=X)
     names = {line.partition("==")[0] for line in describe(tmp_path / "model").requirements}
@@ -130,10 +139,7 @@ def test_a_lambda_in_a_module_is_refused_since_it_has_no_name(tmp_path: Path, mo
 
 
 def test_another_untrusted_type_is_named_with_the_place_to_list_it(tmp_path: Path) -> None:
-    from hypothesis.internal.compat import ceil
-
-    model = make_pipeline(FunctionTransformer(ceil, validate=False).set_params(func=None), LogisticRegression()).fit(X, Y)
-    model.steps[0][1].inverse_func = json.dumps
+    model = make_pipeline(FunctionTransformer(inverse_func=json.dumps, check_inverse=False), LogisticRegression()).fit(X, Y)
     with pytest.raises(UntrustedTypes, match=r"holds json\.dumps, .* `model: \{trusted: \[json\.dumps\]\}`") as caught:
         save(model, tmp_path / "model", example=X)
     assert not caught.value.own

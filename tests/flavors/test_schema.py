@@ -68,6 +68,10 @@ def test_an_array_is_a_tensor() -> None:
     assert tensor["tensor-spec"] == {"dtype": "float64", "shape": (-1, 2)}
 
 
+def test_a_list_of_integers_is_a_column_of_integers() -> None:
+    assert inputs([1, 2]) == [{"type": "long", "required": True}]
+
+
 def test_a_column_as_the_answer_is_a_column_of_the_signature() -> None:
     import_mlflow()
     found = signature_of(np.zeros((2, 1)), pd.Series([1, 2], name="label")).outputs.to_dict()

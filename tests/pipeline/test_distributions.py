@@ -39,7 +39,8 @@ def test_what_importlib_says_is_installed_here_is_what_is_found() -> None:
 
 def test_requirements_are_followed_with_markers_and_extras(tmp_path: Path) -> None:
     install(tmp_path, "app", "1", "Requires-Dist: foo[Bar_x] >=1 ; python_version > '3'", "Requires-Dist: gone",
-            "Requires-Dist: win; sys_platform == 'win32'", "Requires-Dist: dev; extra == 'dev'", files="app/__init__.py")  # fmt: skip
+            "Requires-Dist: win; sys_platform == 'win32'", "Requires-Dist: dev; extra == 'dev'",
+            files="app/__init__.py")  # fmt: skip
     install(
         tmp_path, "foo", "2", "Requires-Dist: always", "Requires-Dist: more; extra == 'bar-x'", "Provides-Extra: bar-x"
     )

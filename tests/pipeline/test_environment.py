@@ -86,7 +86,7 @@ def test_an_unknown_kernel_names_the_nearest(no_kernels: Path) -> None:
         find("analisys")
     assert str(caught.value) == (
         "a.ipynb: names the kernel 'analisys', which is not installed. Did you mean 'analysis'? Choose a kernel in "
-        "JupyterLab and save."
+        "JupyterLab and save, or run with --kernel python3."
     )
 
 

@@ -152,7 +152,8 @@ def test_a_module_of_the_project_that_is_installed_as_well_counts_twice(tmp_path
 @pytest.mark.parametrize(
     "values",
     [
-        (200, 200.0), (1, True), (0, False), (0.0, -0.0), (1, "1"), (None, "null"), (math.nan, "nan"), (math.inf, "inf"),
+        (200, 200.0), (1, True), (0, False), (0.0, -0.0), (1, "1"), (None, "null"), (math.nan, "nan"), (math.inf,
+        "inf"),
         (math.inf, -math.inf), (math.nan, {"$float": "nan"}), (2**53, float(2**53)), (2**53 + 1, 2**53 + 2),
         (2**53, {"$int": str(2**53)}), ([1, 2], [2, 1]), ({}, []), ("\ud800", "\\ud800"), ({"a": 1}, {"$a": 1}),
         ({"$a": 1}, {"$$a": 1}), ([[1], 2], [[1, 2]]), (1e22, 10**22),
@@ -196,7 +197,8 @@ def test_equal_parts_differ_in_nothing(tmp_path: Path) -> None:
 
 def test_differences_are_told_in_words(tmp_path: Path) -> None:
     old = {
-        "version": 1, "code": "a", "parameters": "a", "values": {"n_trees": 200, "rate": {"$float": "1.0"}, "gone": "x"},
+        "version": 1, "code": "a", "parameters": "a", "values": {"n_trees": 200, "rate": {"$float": "1.0"},
+        "gone": "x"},
         "inputs": {"train": "a", "gone": "b"}, "outputs": {"out": "a.csv", "same": "s"},
         "modules": {"features.py": "a", "gone.py": "b"}, "python": "3.11", "kernel": "python3",
         "distributions": {"numpy": "2.4.5", "gone": "1", "same": "1"},

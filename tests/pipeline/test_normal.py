@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import ast
 import io
 import tokenize
+import warnings
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from IPython.core.displayhook import DisplayHook
+from IPython.core.inputtransformer2 import TransformerManager
 
 from nbprod.pipeline.normal import parse_cell, parse_module, parsed
 
 PROGRAMS = [
     "import pandas as pd\ndf = pd.read_csv(path, sep=';')\ndf = df[df.age >= 18]\n",
-    "def f(x, *, scale=2.5):\n    '''Twice.'''\n    if x is not None and x > -1:\n        return [x * scale, 'a']\n    return {}\n",
+    "def f(x, *, scale=2.5):\n    '''Twice.'''\n    if x is not None and x > -1:\n"
+    "        return [x * scale, 'a']\n    return {}\n",
     "%matplotlib inline\nfrom a import b as c\nfor i in range(10):\n    %time c(i)\n    total += i ** 2\n",
-    "files = !ls -l data\nprint(len(files), f'{files!r:>10}')\ntry:\n    x = 1\nexcept (ValueError, KeyError):\n    x = 0\n",
+    "files = !ls -l data\nprint(len(files), f'{files!r:>10}')\ntry:\n    x = 1\nexcept (ValueError, KeyError):\n"
+    "    x = 0\n",
     "x = '''\n%not a magic\n!nor this\n# nor a comment\n'''\ny = lambda a, b=1: (a @ b, not a)\n!echo done\n",
     "with open('f') as g, h() as k:\n    data = {**g, 'n': 0x10, 'm': 1_000}\nassert data != k, 'no'\ndf.head?\n",
-    "class A(B, metaclass=M):\n    z: int = 3\n    async def go(self):\n        await self.x[1:2, ...]\nx = y = None\nx;\n",
+    "class A(B, metaclass=M):\n    z: int = 3\n    async def go(self):\n        await self.x[1:2, ...]\n"
+    "x = y = None\nx;\n",
 ]
 """Cells with most of Python's syntax and all of IPython's."""
 
@@ -61,8 +68,6 @@ def test_comments_and_blank_lines_do_not_count(code: str, data: st.DataObject) -
 
 @given(st.sampled_from([program for program in PROGRAMS if parsed(program)]))
 def test_layout_does_not_count(code: str) -> None:
-    import ast
-
     assert normal(ast.unparse(ast.parse(code)).rstrip() + (";" if code.rstrip().endswith(";") else "")) == normal(code)
 
 
@@ -132,6 +137,42 @@ def test_any_text_has_a_normal_form(code: str, end: str) -> None:
     assert isinstance(normal(code), str)
     if parsed(code) and "\\" not in code and ";" not in code:
         assert normal(code + "\n" + end.strip(" ") + "\n") == normal(code)
+
+
+PIECES = ["x", "=", "1", " ", "\n", "\n    ", "%time f()", "!ls -l", "%%time\n", "%%bash\n", "?", "# c", "#", "'", '"',
+"'''", "(", ")",
+          "[", "]", "{", "}", "\\\n", "\\", "if a:\n    ", "f'{x!r}'", ";", ",", "/", "x = !ls", "In [1]: ", ">>> ",
+          "...:", "\t",
+          "\r\n", "\f", "%", "!", "==", "'a?b'", "x?", "%x?", "!echo (", "%cd \\\n", "r'\\'", "\u2028", "pass",
+          "~"]  # fmt: skip
+EDITS = [" ", "\n", "\n\n", "# z", "#'\n", "  \n", "\t", "(", ")", ";"]
+
+
+def meaning(cell: str) -> object:
+    """What IPython itself makes of a cell: the Python that it runs, and whether the last value is shown."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            translated = TransformerManager().transform_cell(cell)  # type: ignore[no-untyped-call]
+        except SyntaxError:
+            return "no cell", cell
+        tree = parsed(translated)
+    if tree is None:
+        return "no Python"
+    try:
+        quiet = DisplayHook.semicolon_at_end_of_expression(translated)  # type: ignore[no-untyped-call]
+    except tokenize.TokenError:
+        quiet = False
+    return ast.dump(tree), bool(quiet)
+
+
+@settings(max_examples=300)
+@given(st.lists(st.sampled_from(PIECES), min_size=1, max_size=10), st.integers(0, 10), st.sampled_from(EDITS))
+def test_equal_normal_forms_mean_the_same_to_ipython(pieces: list[str], position: int, edit: str) -> None:
+    one, other = "".join(pieces), "".join([*pieces[:position], edit, *pieces[position:]])
+    assume(not one.lstrip().startswith("%%"))  # their bodies are cells of their own
+    if normal(one) == normal(other) != "":
+        assert meaning(one) == meaning(other) or meaning(one) == "no Python"
 
 
 @given(st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text() | st.binary() | st.booleans())

@@ -166,6 +166,16 @@ def test_a_comment_gives_a_role(comment: str, role: str, description: str) -> No
     assert (parameter.role, parameter.description) == (role, description)
 
 
+def test_a_comment_may_give_the_type() -> None:
+    found = read(
+        "a = []  # type: List[str] Nice list\nb = 1  # type: float\nc = 1  # type: of thing\nd = 'x'  # type: ignore"
+    )
+    assert {name: (p.type, p.description) for name, p in found.items()} == {
+        "a": ("List[str]", "Nice list"), "b": ("float", ""), "c": ("int", "type: of thing"), "d": ("str",
+        "type: ignore"),
+    }  # fmt: skip
+
+
 def test_a_number_has_no_role() -> None:
     parameter = one("n = 3  # input size of the layer")
     assert (parameter.role, parameter.description) == ("", "input size of the layer")
@@ -208,10 +218,12 @@ def typed(type_: str, name: str = "x") -> Parameter:
         ("str", "007", "007"), ("str", "true", "true"), ("str", "[7]", "[7]"), ("str", "null", "null"), ("str", "", ""),
         ("Path", "007", "007"), ("int", "7", 7), ("int", "-7", -7), ("float", "1e-3", 1e-3), ("float", "7", 7.0),
         ("float", ".inf", math.inf), ("float", "-inf", -math.inf), ("bool", "true", True), ("bool", "False", False),
-        ("list", "[7]", [7]), ("list[int]", "[7, 8]", [7, 8]), ("list[float]", "[7]", [7.0]), ("dict", "{a: 1}", {"a": 1}),
+        ("list", "[7]", [7]), ("list[int]", "[7, 8]", [7, 8]), ("list[float]", "[7]", [7.0]), ("dict", "{a: 1}",
+        {"a": 1}),
         ("dict[str, list[int]]", "{a: [1]}", {"a": [1]}), ("None | str", "null", None), ("None | str", "None", None),
         ("str | None", "7", "7"), ("str | None", "", ""), ("str | None", "~", "~"), ("Optional[int]", "null", None),
-        ("Optional[int]", "7", 7), ("int | str", "7", 7), ("int | str", "seven", "seven"), ("Literal['1', '2']", "1", "1"),
+        ("Optional[int]", "7", 7), ("int | str", "7", 7), ("int | str", "seven", "seven"), ("Literal['1', '2']", "1",
+        "1"),
         ("Literal[1, 2]", "1", 1), ("Literal['true']", "true", "true"), ("list[int] | None", "None", None),
         ("", "7", 7), ("", "1e-3", 1e-3), ("", "true", True), ("", "None", None), ("", "abc", "abc"), ("", "007", 7),
         ("", "[7]", "[7]"), ("", "{a: 1}", "{a: 1}"), ("", "2015-01-01", "2015-01-01"), ("", "a: b", "a: b"),

@@ -22,8 +22,10 @@ def test_a_secrets_name_is_recognised(name: str) -> None:
     "name",
     ["tokenizer", "n_tokens", "nTokens", "token_count", "max_tokens", "max_token_length", "tokens", "prompt_tokens",
      "tokens_per_batch", "pad_token", "eos_token", "mask_token", "token_pattern", "token_id", "key", "keys", "sort_key",
-     "primary_key", "public_key", "keyboard", "monkey", "secretary", "password_length", "password_column", "secret_name",
-     "credentials_path", "api_key_env", "has_password", "n_secrets", "n_trees", "x", "_", "author", "compass", "turkey"],
+     "primary_key", "public_key", "keyboard", "monkey", "secretary", "password_length", "password_column",
+     "secret_name",
+     "credentials_path", "api_key_env", "has_password", "n_secrets", "n_trees", "x", "_", "author", "compass",
+     "turkey"],
 )  # fmt: skip
 def test_other_names_are_left_alone(name: str) -> None:
     assert not looks_secret(name)

@@ -21,7 +21,8 @@ FITTING: list[tuple[str, Any]] = [
     ("List[list[int]]", [[1], [2, 3]]), ("tuple[int, str]", [1, "a"]), ("tuple[int, ...]", [1, 2]), ("set[str]", ["a"]),
     ("dict", {"a": 1}), ("dict[str, float]", {"a": 1, "b": 0.5}), ("dict[str, list[int]]", {"a": [1]}),
     ("Mapping[str, int | None]", {"a": None}), ("Annotated[int, 'years']", 3), ("Final[int]", 3), ("Path", "a/b"),
-    ("pathlib.Path", "a/b"), ("os.PathLike[str]", "a/b"), ("datetime.date", "2015-01-01"), ("Any", [1]), ("", {"a": [1]}),
+    ("pathlib.Path", "a/b"), ("os.PathLike[str]", "a/b"), ("datetime.date", "2015-01-01"), ("Any", [1]), ("",
+    {"a": [1]}),
     ("Color", "red"), ("Literal[Color.RED]", "red"), ("not python at all", 3),
 ]  # fmt: skip
 
