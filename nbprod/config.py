@@ -1,11 +1,12 @@
 """The project and its settings: ``[tool.nbprod]`` in ``pyproject.toml``, overlaid by ``NBPROD_*``.
 
-The project's root is the nearest folder, going up, that says so (``[tool.nbprod]``), was one before (``.nbprod/``) or looks
-like one (``pipelines/``, ``.git``); without any of these it is the folder one started from.
+The project's root is the nearest folder, going up, that says so (``[tool.nbprod]``), was one before (``.nbprod/``) or
+looks like one (``pipelines/``, ``.git``); without any of these it is the folder one started from.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 from collections.abc import Mapping
@@ -129,10 +130,8 @@ def _convert(name: str, value: Any, *, file: str) -> Any:
     if kind is bool and isinstance(value, str):
         value = {"true": True, "1": True, "false": False, "0": False}.get(value.lower(), value)
     elif kind in (int, float) and isinstance(value, (str, int)) and not isinstance(value, bool):
-        try:
+        with contextlib.suppress(ValueError):
             value = kind(value)
-        except ValueError:
-            pass
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         raise UsageError(f"{name} must be of type {kind.__name__}, not {value!r}.", file=file)
     if name in LEAST and not value >= LEAST[name]:

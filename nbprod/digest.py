@@ -1,8 +1,8 @@
 """What bytes are: sha256 of a file, of a folder, and of canonical JSON.
 
-A file that did not change is not read again: its device, inode, size, mtime and ctime are remembered with its digest. A file
-that was written within the last two seconds is always read, since a clock tick may hide a change. Only planning and running
-may remember; whoever verifies, loads or signs reads the bytes (`sha256_file`).
+A file that did not change is not read again: its device, inode, size, mtime and ctime are remembered with its digest.
+A file that was written within the last two seconds is always read, since a clock tick may hide a change. Only
+planning and running may remember; whoever verifies, loads or signs reads the bytes (`sha256_file`).
 """
 
 from __future__ import annotations
@@ -72,7 +72,9 @@ def remembered_sha256(path: Path, memory: Memory) -> str:
 
 
 def members(folder: Path) -> Iterator[tuple[str, Path]]:
-    """The files of a folder as ``(relative path with /, path)``, sorted by relative path; links are followed to files only.
+    """The files of a folder as ``(relative path with /, path)``, sorted by relative path.
+
+    Links are followed to files only.
 
     Raises:
         ArtifactError: something in it is neither a file nor a folder.
@@ -90,9 +92,10 @@ def members(folder: Path) -> Iterator[tuple[str, Path]]:
 
 
 def listing_digest(listing: Mapping[str, str]) -> str:
-    """Digest of a folder from ``relative path -> sha256``: sha256 over the sorted lines ``<sha256>  <path>\\n``.
+    r"""Digest of a folder from ``relative path -> sha256``: sha256 over the sorted lines ``<sha256>  <path>\n``.
 
-    It equals ``(cd FOLDER; find . -type f -printf '%P\\n' | LC_ALL=C sort | xargs sha256sum) | sha256sum`` for plain names.
+    It equals ``(cd FOLDER; find . -type f -printf '%P\n' | LC_ALL=C sort | xargs sha256sum) | sha256sum`` for plain
+    names.
     """
     lines = "".join(f"{sha256}  {name}\n" for name, sha256 in sorted(listing.items()))
     return sha256_bytes(lines.encode())

@@ -1,7 +1,7 @@
 """YAML as YAML 1.2 says it, with the line of every value.
 
-PyYAML reads YAML 1.1, where ``no`` is false, ``1e-3`` is text and ``2015-01-01`` is a date. Here plain scalars follow the
-core schema of YAML 1.2 (section 10.3.2): null, true/false, integers, floats; everything else is text.
+PyYAML reads YAML 1.1, where ``no`` is false, ``1e-3`` is text and ``2015-01-01`` is a date. Here plain scalars follow
+the core schema of YAML 1.2 (section 10.3.2): null, true/false, integers, floats; everything else is text.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 
@@ -22,7 +22,7 @@ Place = tuple[str | int, ...]
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
     """PyYAML's safe loader with the core schema of YAML 1.2."""
 
-    yaml_implicit_resolvers: dict[str, list[Any]] = {}
+    yaml_implicit_resolvers: ClassVar[dict[str, list[Any]]] = {}
 
 
 _TAG = "tag:yaml.org,2002:"
@@ -192,7 +192,10 @@ def load_yaml(text: str, *, file: str) -> Document:
 
 
 def load_scalar(text: str) -> Any:
-    """A value as one would write it in YAML: ``7``, ``true``, ``[1, 2]``, ``{a: 1}``, ``null``; anything else is text."""
+    """A value as one would write it in YAML: ``7``, ``true``, ``[1, 2]``, ``{a: 1}``, ``null``.
+
+    Anything else is text.
+    """
     try:
         return load_yaml(text, file="value").value
     except PipelineError:

@@ -115,7 +115,8 @@ class Parameter(Fact):
     """One name that a notebook's parameters cell assigns.
 
     Attributes:
-        type: the type in Python's notation (``int``, ``None | str``, ``list[int]``, ``Literal['a', 'b']``); empty if unknown.
+        type: the type in Python's notation (``int``, ``None | str``, ``list[int]``, ``Literal['a', 'b']``); empty if
+            unknown.
         default: the default in JSON types; ``None`` when `literal` is false.
         literal: whether the default could be read without running the cell.
         role: ``input`` or ``output`` when its comment begins so.

@@ -16,8 +16,8 @@
     ├── GateFailed              6   a check did not pass
     └── DeployError             7   a service could not be built or started
 
-The class is the exit code; Ctrl-C is 130 and any other exception is a bug (1). An error's text is one sentence that says
-what is wrong, where, and what to do; its fields hold the parts for whoever wants to render them differently.
+The class is the exit code; Ctrl-C is 130 and any other exception is a bug (1). An error's text is one sentence that
+says what is wrong, where, and what to do; its fields hold the parts for whoever wants to render them differently.
 """
 
 from __future__ import annotations
@@ -58,7 +58,10 @@ class NbprodError(Exception):
 
     @property
     def where(self) -> str:
-        """The place in one phrase, such as ``pipelines/a.yaml:12`` or ``notebooks/a.ipynb, cell 3``; empty if unknown."""
+        """The place in one phrase, such as ``pipelines/a.yaml:12`` or ``notebooks/a.ipynb, cell 3``.
+
+        Empty if unknown.
+        """
         place = self.file or ""
         if self.cell is not None:
             place += f"{', ' if place else ''}cell {self.cell}"

@@ -1,7 +1,7 @@
 """nbprod's own index: runs, finished stages, versions and remembered digests, in one SQLite file.
 
-It answers ``plan``, ``runs``, ``models`` and ``show`` without a registry's client. It is never the only place: runs are also
-written to ``runs/<run>/run.json`` and versions to the registry, so a lost or damaged index is rebuilt.
+It answers ``plan``, ``runs``, ``models`` and ``show`` without a registry's client. It is never the only place: runs
+are also written to ``runs/<run>/run.json`` and versions to the registry, so a lost or damaged index is rebuilt.
 """
 
 from __future__ import annotations
@@ -26,36 +26,33 @@ TABLES = """
 create table if not exists files (device int, inode int, size int, mtime int, ctime int, sha256 text,
     primary key (device, inode)) without rowid;
 create table if not exists memory (name text primary key, text text) without rowid;
-create table if not exists results (key text primary key, pipeline text, stage text, ended text, json text) without rowid;
+create table if not exists results (key text primary key, pipeline text, stage text, ended text, json text)
+    without rowid;
 create index if not exists results_by_stage on results (pipeline, stage, ended);
 create table if not exists runs (id text primary key, pipeline text, started text, json text) without rowid;
-create table if not exists versions (registry text, name text, version text, digest text, keys text, created text, json text,
-    primary key (registry, name, version)) without rowid;
+create table if not exists versions (registry text, name text, version text, digest text, keys text, created text,
+    json text, primary key (registry, name, version)) without rowid;
 """
 
 
-class Index:
-    """The index of one project; safe to use from several processes, and from several threads of one.
+class Memory:
+    """The SQLite file, and what is remembered in it by name or by a file's identity.
 
     Args:
-        path: the SQLite file; its folder exists. A file that is damaged, or of another version, is put aside as
-            ``index.db.damaged``.
-        runs: the folder of runs that it is rebuilt from when it is new.
+        path: the file; its folder exists. One that is damaged, or of another version, is put aside as ``index.db.damaged``.
     """
 
-    def __init__(self, path: Path, runs: Path) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
         self._lock = threading.RLock()
-        fresh = not path.exists()
+        self.fresh = not path.exists()
         if not self._open():
             self._db.close()
             path.replace(path.with_name(path.name + ".damaged"))
             for leftover in (path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
                 leftover.unlink(missing_ok=True)
-            fresh = True
+            self.fresh = True
             self._open()
-        if fresh:
-            self._rebuild(runs)
 
     def _open(self) -> bool:
         """Open the file; False where it is damaged or of another version. One that is only in use is waited for."""
@@ -73,14 +70,6 @@ class Index:
                 raise
             return False
         return True
-
-    def _rebuild(self, runs: Path) -> None:
-        with self.batch():
-            for file in sorted(runs.glob("*/run.json")):
-                try:
-                    self.save_run(Run.from_dict(json.loads(file.read_text(encoding="utf-8"))))
-                except (ValueError, KeyError, TypeError):
-                    continue  # a run of another version of nbprod: its files stay, its results are not reused
 
     def close(self) -> None:
         """Close the file."""
@@ -118,6 +107,28 @@ class Index:
             self._rows("insert or replace into memory values (?, ?)", (name, text))
         else:
             self._rows("insert or replace into files values (?, ?, ?, ?, ?, ?)", (*name, text))
+
+
+class Index(Memory):
+    """The index of one project; safe to use from several processes, and from several threads of one.
+
+    Args:
+        path: as `Memory` takes it.
+        runs: the folder of runs that it is rebuilt from when it is new.
+    """
+
+    def __init__(self, path: Path, runs: Path) -> None:
+        super().__init__(path)
+        if self.fresh:
+            self._rebuild(runs)
+
+    def _rebuild(self, runs: Path) -> None:
+        with self.batch():
+            for file in sorted(runs.glob("*/run.json")):
+                try:
+                    self.save_run(Run.from_dict(json.loads(file.read_text(encoding="utf-8"))))
+                except (ValueError, KeyError, TypeError):
+                    continue  # a run of another version of nbprod: its files stay, its results are not reused
 
     def result(self, key: str) -> StageRun | None:
         """The finished stage with this key."""
@@ -180,7 +191,8 @@ class Index:
     def versions(self, registry: str, name: str | None = None) -> list[ModelVersion]:
         """Known versions of a registry, newest first within a name."""
         rows = self._rows(
-            "select json from versions where registry = ? and (? is null or name = ?) order by name, cast(version as int) desc",
+            "select json from versions where registry = ? and (? is null or name = ?) order by name, cast(version "
+            "as int) desc",
             (registry, name, name),
         )
         return [ModelVersion.from_dict(json.loads(row[0])) for row in rows]

@@ -321,7 +321,7 @@ def _plain(value: Any) -> Any:
 
 
 def _interval(bounds: Sequence[float], *, what: str) -> tuple[float, float]:
-    if isinstance(bounds, str) or len(bounds) != 2:
+    if len(bounds) != 2:
         raise ParameterError(f"the interval of {what} must be two numbers, lower and upper bound.")
     low, high = (finite(bound, what=f"a bound of {what}") for bound in bounds)
     if low > high:

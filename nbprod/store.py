@@ -1,7 +1,7 @@
 """Content-addressed artifacts: bytes are kept once, under their sha256, in a folder or at any fsspec URL.
 
-A file goes in and comes out by reflink where the file system can, else as a hard link of a read-only file, else as a copy.
-Root may write to read-only files, so for root a hard link would not protect the store: it copies instead.
+A file goes in and comes out by reflink where the file system can, else as a hard link of a read-only file, else as a
+copy. Root may write to read-only files, so for root a hard link would not protect the store: it copies instead.
 A folder is kept as its files and one listing of them, under the digest of that listing.
 """
 
@@ -27,7 +27,10 @@ CHUNK = 1 << 20
 
 @contextmanager
 def written_whole(target: Path) -> Iterator[Path]:
-    """A temporary path beside ``target`` that takes its name when the block ends well, and is removed when it does not."""
+    """A temporary path beside ``target`` that takes its name when the block ends well.
+
+    And is removed when it does not.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=".new-", dir=target.parent))
     part = temporary / target.name
@@ -144,14 +147,18 @@ class LocalObjects:
             part.chmod(0o444)
 
     def get(self, sha256: str, target: Path) -> None:
-        """Put the bytes at ``target``, which does not exist; a damaged object is taken out of the store and reported."""
+        """Put the bytes at ``target``, which does not exist.
+
+        A damaged object is taken out of the store and reported.
+        """
         kept = self.path(sha256)
         if not kept.is_file():
             raise ArtifactError(f"the store does not hold {sha256[:12]}: run the stage that makes it with --force.")
         if remembered_sha256(kept, self.memory) != sha256:
             remove(kept)
             raise ArtifactError(
-                "its bytes were changed after it was stored, so it was taken out: run again, the stage that makes it will rerun.",
+                "its bytes were changed after it was stored, so it was taken out: run again, the stage that makes "
+                "it will rerun.",
                 file=str(kept),
             )
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -21,7 +21,8 @@ from nbprod.pipeline.bind import BoundStage, Setting, bind
 from nbprod.pipeline.events import Event, ignore
 from nbprod.pipeline.inputs import Inputs
 from nbprod.pipeline.plan import Decision, Planner
-from nbprod.pipeline.runner import Runner, new_run_id
+from nbprod.pipeline.folders import new_run_id
+from nbprod.pipeline.runner import Runner
 from nbprod.pipeline.spec import parse_pipeline
 from nbprod.records import Record, bundle
 from nbprod.registry import Observed

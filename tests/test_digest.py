@@ -32,7 +32,10 @@ SHELL = r"(cd FOLDER; find . -type f -printf '%P\n' | LC_ALL=C sort | xargs sha2
 
 
 def old(path: Path, *, seconds: float = 60.0) -> Path:
-    """Make a file look as if it was last changed a while ago; its ctime cannot be set, so the clock is moved instead."""
+    """Make a file look as if it was last changed a while ago; its ctime cannot be set.
+
+    So the clock is moved instead.
+    """
     then = time.time() - seconds
     os.utime(path, (then, then))
     return path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import subprocess
@@ -77,13 +78,15 @@ def test_the_exported_names_are_sorted_and_all_there() -> None:
 
 def test_a_name_that_is_not_exported_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'log_weather'"):
-        nbprod.log_weather  # noqa: B018
+        getattr(nbprod, "log_weather")  # noqa: B009
 
 
 def test_outside_ipython_the_line_is_printed(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     nbprod.log_metric("roc_auc", np.float64(0.931), interval=(0.92, 0.94))
-    nbprod.log_metrics({"loss": 0.25, "rows": np.int64(4)}, dataset="train")
-    nbprod.log_metric("loss", 0.1, dataset="train", step=np.int32(2))  # type: ignore[arg-type]
+    counts: dict[str, Any] = {"loss": 0.25, "rows": np.int64(4)}
+    nbprod.log_metrics(counts, dataset="train")
+    epoch: Any = np.int32(2)
+    nbprod.log_metric("loss", 0.1, dataset="train", step=epoch)
     assert capsys.readouterr().out.splitlines() == [
         "roc_auc (test) = 0.931 [0.92, 0.94]",
         "loss (train) = 0.25",
@@ -307,9 +310,7 @@ def features(project: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     text = "from sklearn.linear_model import LogisticRegression\n\n\nclass Ratio(LogisticRegression):\n    pass\n"
     Path("nb_features.py").write_text(text)
     monkeypatch.syspath_prepend(str(project / "notebooks"))
-    import nb_features
-
-    yield nb_features
+    yield importlib.import_module("nb_features")
     del sys.modules["nb_features"]
 
 

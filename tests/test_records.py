@@ -8,7 +8,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import numpy as np
 import pandas as pd
 import pytest
@@ -42,11 +41,11 @@ def display(record: Record, *, note: str = "") -> dict[str, Any]:
 
 def notebook(*outputs: dict[str, Any]) -> dict[str, Any]:
     """A notebook with a text cell, then one code cell for each output."""
-    made = nbformat.v4.new_notebook()
-    made.cells = [nbformat.v4.new_markdown_cell("# Results")]
-    made.cells += [nbformat.v4.new_code_cell("1", outputs=[nbformat.from_dict(output)]) for output in outputs]
-    plain: dict[str, Any] = json.loads(nbformat.writes(made))
-    return plain
+    cells: list[dict[str, Any]] = [{"cell_type": "markdown", "id": "t", "metadata": {}, "source": "# Results"}]
+    for number_, output in enumerate(outputs):
+        cell = {"cell_type": "code", "id": f"c{number_}", "execution_count": 1, "metadata": {}, "source": "1"}
+        cells.append({**cell, "outputs": [output]})
+    return {"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": cells}
 
 
 def scrap(name: Any, data: Any, *, encoder: str = "json") -> dict[str, Any]:

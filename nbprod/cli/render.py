@@ -9,8 +9,8 @@ from typing import Any
 import click
 
 COLOURS = {
-    "succeeded": "green", "run": "yellow", "reuse": "cyan", "failed": "red", "interrupted": "red", "skipped": "bright_black",
-    "running": "yellow",
+    "succeeded": "green", "run": "yellow", "reuse": "cyan", "failed": "red", "interrupted": "red",
+    "skipped": "bright_black", "running": "yellow",
 }  # fmt: skip
 
 

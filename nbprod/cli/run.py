@@ -13,7 +13,7 @@ from nbprod.cli.options import as_json, settings_options
 from nbprod.cli.plan import request
 
 if TYPE_CHECKING:
-    from nbprod.lifecycle.run import RunReport
+    from nbprod.lifecycle.report import RunReport
 
 
 @click.command("run")
@@ -34,7 +34,8 @@ def command(target: str | None, as_json: bool, **options: Any) -> None:
     Stages whose code, parameters, data and environment did not change are reused. Without an argument the only
     pipeline under pipelines/ is run.
     """
-    from nbprod.lifecycle.run import RunOptions, run
+    from nbprod.lifecycle.report import RunOptions
+    from nbprod.lifecycle.run import run
 
     how = RunOptions(
         name=options["name"],

@@ -1,7 +1,8 @@
 """How a notebook is executed: what an executor gets, and what it gives back.
 
-An executor is a plain function under the entry point ``nbprod.executors``: ``execute(job, control) -> Outcome``. It writes the
-executed notebook to ``job.target`` after every cell, whole each time, and never raises for what a notebook does.
+An executor is a plain function under the entry point ``nbprod.executors``: ``execute(job, control) -> Outcome``. It
+writes the executed notebook to ``job.target`` after every cell, whole each time, and never raises for what a notebook
+does.
 """
 
 from __future__ import annotations

@@ -1,11 +1,12 @@
 """Execute a notebook on this machine with papermill, and notice the failures that papermill does not.
 
-The kernel's folder and environment are given to the kernel; nothing of this process is changed, so that stages can run side
-by side in threads.
+The kernel's folder and environment are given to the kernel; nothing of this process is changed, so that stages can
+run side by side in threads.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
@@ -115,10 +116,8 @@ def _group_killer(process_id: int) -> Callable[[], None]:
     """A function that kills a kernel with everything it started."""
 
     def kill() -> None:
-        try:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process_id, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):
-            pass
 
     return kill
 

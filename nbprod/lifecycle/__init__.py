@@ -1,0 +1,1 @@
+"""One file a verb; each only composes what is below."""

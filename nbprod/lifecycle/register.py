@@ -1,4 +1,7 @@
-"""Register a notebook that the plain papermill command line ran: what can still be measured is measured, the rest is unknown."""
+"""Register a notebook that the plain papermill command line ran: what can still be measured is measured.
+
+The rest is unknown.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +25,8 @@ from nbprod.lifecycle.workspace import Workspace, open_workspace
 from nbprod.pipeline.bind import BoundStage
 from nbprod.pipeline.environment import KernelEnvironment, find_kernel
 from nbprod.pipeline.extract import Extract, extract
+from nbprod.pipeline.folders import new_run_id
 from nbprod.pipeline.parameters import defaults, read_parameters
-from nbprod.pipeline.runner import new_run_id
 from nbprod.pipeline.source import Source, read_source
 from nbprod.pipeline.spec import check_model_name
 
@@ -104,7 +107,8 @@ def _check_finished(source: Source) -> None:
             pending.append(number)
     if pending:
         raise UsageError(
-            f"{len(pending)} of its cells never ran, the first is cell {pending[0]}: run it with papermill, then register it.",
+            f"{len(pending)} of its cells never ran, the first is cell {pending[0]}: run it with papermill, then "
+            f"register it.",
             file=source.label,
         )
 
@@ -116,7 +120,10 @@ def _values(source: Source) -> dict[str, Any]:
 
 
 def _stage_run(work: Workspace, source: Source, request: Registering, said: Extract, run: str) -> StageRun:
-    """The run of the notebook, as far as its file tells it; the model and the notebook are copied into a run's folder."""
+    """The run of the notebook, as far as its file tells it.
+
+    The model and the notebook are copied into a run's folder.
+    """
     name = stage_name(source.path)
     values = _values(source)
     inputs = {p: _input(work, source, p, values) for p in _input_names(source, request, values)}
@@ -202,7 +209,8 @@ def _bring_model(
         shutil.copytree(path, target)
     else:
         raise UsageError(
-            f"there is no model at {work.project.relative(path.resolve())}: --model takes an MLflow model folder or a .skops file.",
+            f"there is no model at {work.project.relative(path.resolve())}: --model takes an MLflow model folder "
+            f"or a .skops file.",
             file=source.label,
         )
 
@@ -226,7 +234,8 @@ def _example(path: Path, work: Workspace, inputs: Mapping[str, Artifact]) -> Any
             if set(columns) <= set(frame.columns):
                 return frame[list(columns)].head(EXAMPLE_ROWS)
     raise UsageError(
-        "a .skops file needs rows to show how it is called: add --input NAME with the data that it was fitted on, or log it with "
+        "a .skops file needs rows to show how it is called: add --input NAME with the data that it was fitted on, "
+        "or log it with "
         "nbprod.log_model.",
         file=str(path),
     )

@@ -145,7 +145,8 @@ def _model_artifact(candidate: Candidate) -> Artifact:
     outputs = candidate.results[stage].outputs
     if name not in outputs:
         raise ArtifactError(
-            f"stage '{stage}' ran well but left no model '{name}': log it with nbprod.log_model.{nearest(name, outputs)}",
+            f"stage '{stage}' ran well but left no model '{name}': log it with nbprod.log_model."
+            f"{nearest(name, outputs)}",
             stage=stage,
         )
     return outputs[name]

@@ -1,4 +1,7 @@
-"""The processes that work beside a run: the registry's, which imports MLflow while stages run, and the one that replays models."""
+"""The processes that work beside a run: the registry's, which imports MLflow while stages run.
+
+And the one that replays models.
+"""
 
 from __future__ import annotations
 
@@ -68,7 +71,10 @@ class RegistryTracking:
     pipeline: str
 
     def environment(self, item: BoundStage) -> dict[str, str]:
-        """Where MLflow is, for the kernel. A notebook that uses MLflow waits until the registry is there; others do not."""
+        """Where MLflow is, for the kernel. A notebook that uses MLflow waits until the registry is there.
+
+        Others do not.
+        """
         uri = self.services.uri
         found = {"MLFLOW_TRACKING_URI": uri}
         if local_path(uri):

@@ -12,9 +12,8 @@ from nbprod.entities import Artifact, Fact, ModelVersion, Run
 from nbprod.errors import ArtifactError, RegistryError, UsageError, nearest
 from nbprod.evidence.entry import digest, validate
 from nbprod.evidence.folder import ENTRY
-from nbprod.lifecycle.services import open_registry
 from nbprod.lifecycle.workspace import Workspace, open_workspace
-from nbprod.pipeline.runner import lock_path
+from nbprod.pipeline.folders import lock_path
 from nbprod.registry import choose, parse_ref
 from nbprod.registry.database import local_aliases, local_path
 
@@ -50,7 +49,10 @@ def find_version(text: str, work: Workspace) -> ModelVersion:
 
 
 def _local(work: Workspace, name: str | None) -> tuple[ModelVersion, ...]:
-    """What the index knows, with aliases read from a local registry's file; nothing where the registry must be asked."""
+    """What the index knows, with aliases read from a local registry's file.
+
+    Nothing where the registry must be asked.
+    """
     uri = work.project.registry_uri()
     path = local_path(uri)
     if path is None:
@@ -72,6 +74,8 @@ def _remote(work: Workspace) -> tuple[ModelVersion, ...]:
     path = local_path(uri)
     if path is not None and not path.is_file():
         return ()
+    from nbprod.lifecycle.services import open_registry
+
     with open_registry(work.project) as registry:
         found = registry.versions()
     known = {(version.name, version.version): version.entry for version in work.index.versions(uri)}
@@ -82,6 +86,8 @@ def _with_entry(work: Workspace, version: ModelVersion) -> ModelVersion:
     """Bring a version's entry here and remember it."""
     if not version.digest:
         raise RegistryError(f"{version.ref} was not registered by nbprod, so it has no entry: see it in MLflow's UI.")
+    from nbprod.lifecycle.services import open_registry
+
     with open_registry(work.project) as registry, tempfile.TemporaryDirectory() as folder:
         file = registry.download(version.name, version.version, folder, ENTRY)
         entry = validate(json.loads(Path(file).read_text(encoding="utf-8")))

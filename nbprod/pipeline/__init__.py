@@ -1,0 +1,1 @@
+"""From a pipeline's YAML and its notebooks to a run."""

@@ -6,14 +6,14 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from nbprod.config import Project
-from nbprod.digest import identity, members, sha256_path
+from nbprod.digest import identity, members, sha256_path, size_of
 from nbprod.entities import Artifact, CellError, Metric, Role, StageRun
 from nbprod.errors import ArtifactError, NbprodError, nearest
 from nbprod.executors import Control, Execution, Outcome
@@ -38,7 +38,10 @@ class Tracking(Protocol):
     """The model registry as a running stage sees it."""
 
     def environment(self, item: BoundStage) -> dict[str, str]:
-        """Variables with which plain MLflow calls in a kernel find the registry; waits for it if the notebook uses MLflow."""
+        """Variables with which plain MLflow calls in a kernel find the registry.
+
+        Waits for it if the notebook uses MLflow.
+        """
         ...
 
     def observed(self, run: str, stage: str, folder: Path) -> Observed:
@@ -144,18 +147,28 @@ def _attempt(
         target=target,
         on_cell=lambda cell, cells: bench.watch(CellStarted(stage=item.name, cell=cell, cells=cells)),
     )
-    outcome = _timed(bench, item, control, job)
-    if outcome.error is None:
-        changed = [name for name, path in paths.items() if _identities(path) != before[name]]
-        if changed:
-            return replace(outcome, error=_changed(bench, decision, changed))
-        try:
-            return _collect(bench, item, decision, outcome, marker=marker)
-        except (NbprodError, OSError) as error:
-            return replace(outcome, error=CellError(message=str(error)))
-        finally:
-            marker.unlink(missing_ok=True)
-    return outcome
+    try:
+        outcome = _timed(bench, item, control, job)
+        if outcome.error is not None:
+            return outcome
+        touched = [name for name, path in paths.items() if _identities(path) != before[name]]
+        return _measured(bench, item, decision, outcome, touched=touched, marker=marker)
+    finally:
+        marker.unlink(missing_ok=True)
+
+
+def _measured(
+    bench: Bench, item: BoundStage, decision: Decision, outcome: Outcome, *, touched: list[str], marker: Path
+) -> StageRun | Outcome:
+    """What a notebook that ran well left, unless it changed an input or left less than it should."""
+    # Only bytes count: a hard link of the same file that comes or goes touches it, too.
+    changed = [n for n in touched if _digest(bench.inputs.path(decision.inputs[n])) != decision.inputs[n].sha256]
+    if changed:
+        return replace(outcome, error=_changed(bench, decision, changed))
+    try:
+        return _collect(bench, item, decision, outcome, marker=marker)
+    except (NbprodError, OSError) as error:
+        return replace(outcome, error=CellError(message=str(error)))
 
 
 def _timed(bench: Bench, item: BoundStage, control: Control, job: Execution) -> Outcome:
@@ -200,6 +213,11 @@ def _identities(path: Path) -> list[Any]:
     return [identity(path) if path.exists() else None]
 
 
+def _digest(path: Path) -> str:
+    """Digest of a file or folder, read now; empty if it is gone."""
+    return sha256_path(path) if path.exists() else ""
+
+
 def _changed(bench: Bench, decision: Decision, names: list[str]) -> CellError:
     """The error for a stage that wrote to its inputs; what other stages made is put back from the store."""
     for name in names:
@@ -207,7 +225,8 @@ def _changed(bench: Bench, decision: Decision, names: list[str]) -> CellError:
         path = bench.inputs.path(artifact)
         ours = path.is_relative_to(bench.project.runs)
         if ours and bench.store.holds(artifact):
-            bench.store.place(artifact, path)
+            with suppress(ArtifactError):  # the store noticed that its own bytes were changed
+                bench.store.place(artifact, path)
     listed = ", ".join(f"'{name}' ({decision.inputs[name].uri})" for name in names)
     return CellError(message=f"changed its input {listed}: write to an output instead, inputs are only read.")
 
@@ -252,17 +271,21 @@ def _kept(bench: Bench, name: str, path: Path, *, role: Role) -> Artifact:
     if not path.exists():
         beside = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
         raise ArtifactError(
-            f"the notebook ended well but left no {role} '{name}' at {bench.project.relative(path)}: write it to the path in "
+            f"the notebook ended well but left no {role} '{name}' at {bench.project.relative(path)}: write it to "
+            f"the path in "
             f"the parameter '{name}'.{nearest(path.name, beside)}"
             if role == "output"
             else f"the {role} '{name}' was logged but is not at {bench.project.relative(path)}."
         )
     sha256 = bench.store.adopt(path)
-    size = sum(f.stat().st_size for _, f in members(path)) if path.is_dir() else path.stat().st_size
-    kind = "folder" if path.is_dir() else "file"
     return Artifact(
-        name=name, uri=bench.project.relative(path), sha256=sha256, size=size, kind=kind, role=role  # type: ignore[arg-type]
-    )  # fmt: skip
+        name=name,
+        uri=bench.project.relative(path),
+        sha256=sha256,
+        size=size_of(path),
+        kind="folder" if path.is_dir() else "file",
+        role=role,
+    )
 
 
 def _facts(bench: Bench, item: BoundStage, decision: Decision) -> dict[str, Any]:
@@ -282,7 +305,10 @@ def _facts(bench: Bench, item: BoundStage, decision: Decision) -> dict[str, Any]
 
 
 def _failed(bench: Bench, item: BoundStage, decision: Decision, outcome: Outcome) -> StageRun:
-    """The record of a stage that did not succeed; its executed notebook and partial outputs stay for a person to look at."""
+    """The record of a stage that did not succeed.
+
+    Its executed notebook and partial outputs stay for a person to look at.
+    """
     target = bench.folder / f"{item.name}.ipynb"
     executed = None
     if target.exists():
@@ -310,7 +336,6 @@ def place_result(bench: Bench, result: StageRun) -> StageRun:
     executed = result.executed
     if executed:
         uri = f"runs/{bench.run}/{result.stage}.ipynb"
-        bench.store.place(executed, bench.project.root / uri)
-        (bench.project.root / uri).chmod(0o644)
+        bench.store.place_copy(executed, bench.project.root / uri)
         executed = replace(executed, uri=uri)
     return replace(result, action="reuse", outputs=outputs, executed=executed)

@@ -136,11 +136,6 @@ def _with_settings(
     for setting in settings:
         for name, parameter in _targets(setting, stages, known):
             stage = stages[name]
-            if parameter in stage.outputs:
-                raise ParameterError(
-                    f"{setting.origin}: '{parameter}' is an output of stage '{name}', and outputs cannot be set.",
-                    stage=name,
-                )
             declared = {p.name: p for p in known[name]}[parameter]
             if parameter in stage.inputs or declared.role == "input":
                 stages[name] = replace(stage, inputs={**stage.inputs, parameter: str(setting.value)})
@@ -154,7 +149,10 @@ def _with_settings(
 def _targets(
     setting: Setting, stages: Mapping[str, Stage], known: Mapping[str, tuple[Parameter, ...]]
 ) -> list[tuple[str, str]]:
-    """The (stage, parameter) pairs that a setting speaks of."""
+    """The (stage, parameter) pairs that a setting speaks of.
+
+    What one stage makes and another reads often has one name: only the reader can be told another path.
+    """
     pair = reference(setting.name, stages)
     names = {name: {p.name for p in known[name]} for name in stages}
     if pair:
@@ -162,15 +160,22 @@ def _targets(
         hints = [f"{pair[0]}.{name}" for name in names[pair[0]]]
     else:
         found = [(stage, setting.name) for stage in stages if setting.name in names[stage]]
-        # What one stage makes and another reads often has one name: only the reader can be told another path.
-        found = [pair for pair in found if pair[1] not in stages[pair[0]].outputs] or found
         hints = sorted(set().union(*names.values()))
     if not found:
         raise ParameterError(
             f"{setting.origin}: no notebook has a parameter '{setting.name}'.{nearest(setting.name, hints)}"
             + ("" if hints else " No notebook has a cell tagged `parameters`.")
         )
-    return found
+    outputs = {
+        (name, p.name) for name in stages for p in known[name] if p.role == "output" or p.name in stages[name].outputs
+    }
+    settable = [pair for pair in found if pair not in outputs]
+    if not settable:
+        stage, parameter = found[0]
+        raise ParameterError(
+            f"{setting.origin}: '{parameter}' is an output of stage '{stage}', and outputs cannot be set.", stage=stage
+        )
+    return settable
 
 
 def _check_references(stage: Stage, pipeline: Pipeline, notebooks: Mapping[str, Source], project: Project) -> None:
@@ -190,9 +195,10 @@ def missing_input(param: str, text: str, *, stage: Stage, pipeline: Pipeline, pr
     folder = (project.root / text).parent
     beside = [project.relative(path) for path in folder.iterdir()] if folder.is_dir() else []
     close = nearest(text, [*made, *beside])
-    hint = close if "mean" in close else ""
+    hint = close if close.startswith(" Did you mean") else ""
     return PipelineError(
-        f"input '{param}' of stage '{stage.name}' is '{text}', which is no file in the project and no output of a stage.{hint}",
+        f"input '{param}' of stage '{stage.name}' is '{text}', which is no file in the project and no output of a "
+        f"stage.{hint}",
         file=pipeline.path or stage.notebook,
         line=stage.line or None,
         stage=stage.name,
@@ -230,7 +236,8 @@ def warnings(pipeline: Pipeline, bound: Iterable[BoundStage], project: Project) 
             declared = stage.inputs if parameter.role == "input" else stage.outputs
             if parameter.role and parameter.name not in declared:
                 found.append(
-                    f"stage '{item.name}': the notebook calls '{parameter.name}' an {parameter.role}, but the pipeline does not "
+                    f"stage '{item.name}': the notebook calls '{parameter.name}' an {parameter.role}, but the "
+                    f"pipeline does not "
                     f"set it under `{parameter.role}s:`, so it is not tracked."
                 )
         found.extend(_missing_cards(item, project))

@@ -38,7 +38,8 @@ class Inputs:
             made = done[stage].outputs
             if output not in made:
                 raise StageFailed(
-                    f"stage '{stage}' left no '{output}', which stage '{item.name}' reads as '{name}'.{nearest(output, made)}",
+                    f"stage '{stage}' left no '{output}', which stage '{item.name}' reads as "
+                    f"'{name}'.{nearest(output, made)}",
                     stage=stage,
                 )
             found[name] = _as_input(name, made[output])

@@ -223,7 +223,7 @@ def _wrong(
     if value is not None and not looks_secret(parameter.name):
         given += f" ({shown(value)})"
     hint = ""
-    if parameter.literal and parameter.type == type_of(parameter.default):
+    if isinstance(value, float) and parameter.literal and parameter.type == type_of(parameter.default) == "int":
         hint = f" That is its default's type; declare another in the parameters cell (`{parameter.name}: float = ...`)."
     return ParameterError(
         f"{parameter.name} must be {parameter.type}, not {given}.{hint}", file=file, line=line, stage=stage

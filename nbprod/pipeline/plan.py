@@ -9,6 +9,7 @@ from typing import Any
 
 from nbprod.config import Project
 from nbprod.entities import Action, Artifact, StageRun
+from nbprod.errors import StageFailed
 from nbprod.index import Index
 from nbprod.pipeline import fingerprint
 from nbprod.pipeline.bind import BoundStage
@@ -63,13 +64,20 @@ class Planner:
                 reasons = tuple(f"{stage} runs before it" for stage in dict.fromkeys(waits))
                 decision = Decision(stage=item.name, action="run", reasons=reasons)
             else:
-                decision = self.decide(item, done)
+                decision = self._planned(item, done)
             if decision.result:
                 done[item.name] = decision.result
             else:
                 running.add(item.name)
             decisions.append(decision)
         return tuple(decisions)
+
+    def _planned(self, item: BoundStage, done: Mapping[str, StageRun]) -> Decision:
+        """A stage that cannot have its input fails when it is its turn; the others are planned all the same."""
+        try:
+            return self.decide(item, done)
+        except StageFailed as error:
+            return Decision(stage=item.name, action="run", reasons=(error.message,))
 
     def decide(self, item: BoundStage, done: Mapping[str, StageRun]) -> Decision:
         """Decide for one stage, given what the stages before it left."""

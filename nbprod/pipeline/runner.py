@@ -1,23 +1,17 @@
 """Run a pipeline: independent stages side by side, each as soon as what it needs is there.
 
-What a stage left is kept before the next one sees it, so that a run that is killed loses no finished stage. A stage that
-fails stops what depends on it and nothing else.
+What a stage left is kept before the next one sees it, so that a run that is killed loses no finished stage. A stage
+that fails stops what depends on it and nothing else.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import secrets
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
-from pathlib import Path
 
-from nbprod.config import Project
 from nbprod.entities import CellError, Run, StageRun, Status
 from nbprod.errors import ArtifactError, NbprodError
 from nbprod.executors import Control
@@ -25,13 +19,9 @@ from nbprod.index import RUN_SCHEMA
 from nbprod.pipeline.attempt import Bench, now, place_result, run_stage
 from nbprod.pipeline.bind import BoundStage
 from nbprod.pipeline.events import StageEnded
+from nbprod.pipeline.folders import link_latest
 from nbprod.pipeline.plan import Decision, Planner
 from nbprod.store import write_text
-
-
-def new_run_id() -> str:
-    """A name for a run that sorts by time and is unique."""
-    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
 
 
 class Runner:
@@ -188,37 +178,3 @@ def _skipped(item: BoundStage, bad: list[str], bench: Bench) -> StageRun:
         status="skipped",
         reasons=tuple(f"stage '{name}' did not succeed" for name in sorted(bad)),
     )
-
-
-@contextmanager
-def running_lock(project: Project, run: str) -> Iterator[None]:
-    """Held while a run goes on: whoever can take it knows that the run's process is gone."""
-    from filelock import FileLock
-
-    path = lock_path(project, run)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path):
-        yield
-    path.unlink(missing_ok=True)
-
-
-def lock_path(project: Project, run: str) -> Path:
-    """The lock file of a run."""
-    return project.data / "locks" / f"run-{run}.lock"
-
-
-def link_latest(project: Project, run: str, stage: str) -> None:
-    """Point ``runs/latest/<stage>`` and ``runs/latest/<stage>.ipynb`` at a run; each link changes at once or not at all."""
-    latest = project.runs / "latest"
-    latest.mkdir(parents=True, exist_ok=True)
-    for name in (stage, f"{stage}.ipynb"):
-        if (project.runs / run / name).exists():
-            _link(latest / name, Path("..", run, name))
-
-
-def _link(link: Path, target: Path) -> None:
-    if link.is_symlink() and Path(os.readlink(link)) == target:
-        return
-    part = link.with_name(f".{link.name}.{secrets.token_hex(4)}")
-    part.symlink_to(target)
-    os.replace(part, link)

@@ -321,6 +321,6 @@ def _imports_project(source: Source) -> bool:
             )
     return any(
         (place / f"{name}.py").is_file() or (place / name / "__init__.py").is_file()
-        for name in names
+        for name in names - {"nbprod"}  # in nbprod's own project; what it logs is seen in the calls
         for place in {folder, root, root / "src"}
     )

@@ -20,12 +20,13 @@ KEYS: dict[str, tuple[str, ...]] = {
         "name", "stages", "model", "gates", "presets", "environment", "log", "monitor", "retrain", "update",
     ),
     "stage": (
-        "notebook", "params", "inputs", "outputs", "env", "refresh", "timeout", "retries", "repeats", "warm", "resources",
-        "environment",
+        "notebook", "params", "inputs", "outputs", "env", "refresh", "timeout", "retries", "repeats", "warm",
+        "resources", "environment",
     ),
     "input": ("path", "keep"),
     "model": (
-        "name", "from", "metrics", "main_metric", "data", "target", "groups", "owner", "intended_use", "limitations", "trusted",
+        "name", "from", "metrics", "main_metric", "data", "target", "groups", "owner", "intended_use",
+        "limitations", "trusted",
     ),
 }  # fmt: skip
 """The legal keys of each part of the file."""
@@ -91,7 +92,8 @@ def parse_pipeline(text: str, *, file: str) -> Pipeline:
 def _name(document: Document, value: Any, *place: str) -> str:
     if not isinstance(value, str) or not NAME.match(value):
         raise document.error(
-            f"{'.'.join(place)} must be a name of letters, digits, '_' and '-' that begins with a letter, not {describe(value)}.",
+            f"{'.'.join(place)} must be a name of letters, digits, '_' and '-' that begins with a letter, "
+            f"not {describe(value)}.",
             *place,
         )
     return value

@@ -50,7 +50,9 @@ def test_a_file_that_is_no_skops_file_is_refused(tmp_path: Path, content: bytes)
 
 def test_the_names_in_an_object_are_found_however_deep_they_are() -> None:
     model = make_pipeline(FunctionTransformer(np.log1p), LogisticRegression().fit([[0.0], [1.0]], [0, 1]))
-    assert {"sklearn.pipeline.Pipeline", "sklearn.linear_model._logistic.LogisticRegression"} <= names_in([{"a": (model,)}])
+    assert {"sklearn.pipeline.Pipeline", "sklearn.linear_model._logistic.LogisticRegression"} <= names_in(
+        [{"a": (model,)}]
+    )
 
 
 def test_an_object_that_cannot_be_pickled_gives_the_names_up_to_there() -> None:
@@ -60,7 +62,9 @@ def test_an_object_that_cannot_be_pickled_gives_the_names_up_to_there() -> None:
 
 def test_what_the_notebook_defines_is_named_with_the_advice_to_move_it() -> None:
     names = ["__main__.Ratio.fit", "__main__.<lambda>", "__main__.clean", "sklearn.x.Y"]
-    with pytest.raises(UsageError, match="holds clean, Ratio, a lambda, defined in the notebook.* move the definition to a module"):
+    with pytest.raises(
+        UsageError, match=r"holds clean, Ratio, a lambda, defined in the notebook.* move the definition to a module"
+    ):
         refuse_notebook_names(names)
     refuse_notebook_names(["sklearn.x.Y"])
 
@@ -78,7 +82,9 @@ def test_a_module_of_the_project_travels_with_the_modules_that_it_imports(module
     assert found.imports == {"numpy", "yaml"}
 
 
-def test_a_package_of_the_project_travels_whole_but_without_caches_and_notebooks(module: Module, tmp_path: Path) -> None:
+def test_a_package_of_the_project_travels_whole_but_without_caches_and_notebooks(
+    module: Module, tmp_path: Path
+) -> None:
     files = {
         "nb_package/__init__.py": "from nb_package.deep import Ratio\n",
         "nb_package/deep.py": "class Ratio:\n    pass\n",
@@ -88,7 +94,9 @@ def test_a_package_of_the_project_travels_whole_but_without_caches_and_notebooks
     }
     module("nb_package", files)
     copies = code_of(["nb_package.deep.Ratio"]).stage(tmp_path)
-    copied = sorted(path.relative_to(tmp_path / "nb_package").as_posix() for path in (tmp_path / "nb_package").rglob("*"))
+    copied = sorted(
+        path.relative_to(tmp_path / "nb_package").as_posix() for path in (tmp_path / "nb_package").rglob("*")
+    )
     assert copies == [str(tmp_path / "nb_package")]
     assert copied == ["__init__.py", "deep.py", "words.txt"]
 

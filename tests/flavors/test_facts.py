@@ -34,7 +34,9 @@ def test_all_that_a_folder_says_is_there(tmp_path: Path, forest: Any, table: pd.
     assert ModelFacts.from_dict(json.loads(json.dumps(facts.to_dict()))) == facts
 
 
-def test_describing_imports_neither_mlflow_nor_the_models_packages(tmp_path: Path, forest: Any, table: pd.DataFrame) -> None:
+def test_describing_imports_neither_mlflow_nor_the_models_packages(
+    tmp_path: Path, forest: Any, table: pd.DataFrame
+) -> None:
     save(forest, tmp_path / "model", example=table)
     code = (
         "import sys; from pathlib import Path; from nbprod.flavors import describe; "

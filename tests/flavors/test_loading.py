@@ -49,7 +49,9 @@ def test_a_model_cannot_trust_itself(tmp_path: Path) -> None:
     skops.io.dump(forged, tmp_path / "model/model.skops")
     name = f"{evil.__module__}.evil"
     change(tmp_path / "model", skops_trusted_types=[name])
-    with pytest.raises(UntrustedTypes, match=rf"model\.skops: the model holds {name}, which nbprod does not trust") as caught:
+    with pytest.raises(
+        UntrustedTypes, match=rf"model\.skops: the model holds {name}, which nbprod does not trust"
+    ) as caught:
         load(tmp_path / "model")
     assert caught.value.types == (name,)
     assert load(tmp_path / "model", trusted=[name]).predict(X).tolist() == forged.predict(X).tolist()
@@ -82,7 +84,9 @@ def test_a_skops_file_that_needs_a_module_that_is_gone_is_refused_with_advice(tm
     skops.io.dump(made.Ratio().fit(X, Y), tmp_path / "model.skops")
     Path(made.__file__).unlink()
     del sys.modules["nb_gone"]
-    with pytest.raises(UsageError, match="the model needs the module 'nb_gone', which can be imported neither from here"):
+    with pytest.raises(
+        UsageError, match="the model needs the module 'nb_gone', which can be imported neither from here"
+    ):
         load(tmp_path / "model.skops", trusted=["nb_gone.Ratio"])
 
 
@@ -90,7 +94,9 @@ def test_a_model_that_does_not_fit_the_installed_packages_is_an_artifact_error(t
     made = module("nb_changed", {"nb_changed.py": RATIO})
     skops.io.dump(made.Ratio().fit(X, Y), tmp_path / "model.skops")
     del made.Ratio
-    with pytest.raises(ArtifactError, match=r"the model cannot be loaded \(AttributeError: .*Ratio.*\); if it is not damaged"):
+    with pytest.raises(
+        ArtifactError, match=r"the model cannot be loaded \(AttributeError: .*Ratio.*\); if it is not damaged"
+    ):
         load(tmp_path / "model.skops", trusted=["nb_changed.Ratio"])
 
 
@@ -101,7 +107,9 @@ def test_a_model_that_plain_mlflow_pickled_is_loaded_by_mlflow(tmp_path: Path) -
     import mlflow.sklearn
 
     model = LogisticRegression().fit(X, Y)
-    mlflow.sklearn.save_model(model, tmp_path / "model", serialization_format="cloudpickle", pip_requirements=["mlflow"])
+    mlflow.sklearn.save_model(
+        model, tmp_path / "model", serialization_format="cloudpickle", pip_requirements=["mlflow"]
+    )
     assert load(tmp_path / "model").predict(X).tolist() == model.predict(X).tolist()
 
 

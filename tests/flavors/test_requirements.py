@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 
 import pytest
 
@@ -35,7 +35,7 @@ def test_a_local_version_is_cut_since_no_index_has_it(monkeypatch: pytest.Monkey
 def test_mlflow_skinny_stands_in_for_mlflow(monkeypatch: pytest.MonkeyPatch) -> None:
     def installed(name: str) -> str:
         if name == "mlflow":
-            raise requirements.PackageNotFoundError(name)
+            raise PackageNotFoundError(name)
         return "3.17.2"
 
     monkeypatch.setattr(requirements, "version", installed)

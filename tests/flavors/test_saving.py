@@ -70,8 +70,7 @@ def test_a_pipeline_is_saved_with_signature_example_and_exactly_the_types_that_i
 
 
 def test_the_requirements_are_what_the_model_needs_and_nothing_that_happens_to_be_imported(tmp_path: Path) -> None:
-    import hypothesis
-
+    assert "_pytest" in sys.modules
     save(linear(), tmp_path / "model", example=X)
     names = {line.partition("==")[0] for line in describe(tmp_path / "model").requirements}
     assert names - {"mlflow", "mlflow-skinny"} == {"numpy", "pandas", "scikit-learn", "scipy", "skops"}
@@ -90,7 +89,9 @@ def test_plain_mlflow_loads_what_was_saved(tmp_path: Path, forest: Any, table: p
 def test_a_regression_on_an_array_is_saved(tmp_path: Path, replay: Replay) -> None:
     save(LinearRegression().fit(X, X[:, 0]), tmp_path / "model", example=X)
     assert replay.check(tmp_path / "model").compared
-    assert describe(tmp_path / "model").inputs == [{"type": "tensor", "tensor-spec": {"dtype": "float64", "shape": [-1, 1]}}]
+    assert describe(tmp_path / "model").inputs == [
+        {"type": "tensor", "tensor-spec": {"dtype": "float64", "shape": [-1, 1]}}
+    ]
 
 
 def test_three_classes_with_names_are_saved(tmp_path: Path, replay: Replay) -> None:
@@ -103,7 +104,9 @@ def test_a_class_from_the_notebook_is_refused_by_name(tmp_path: Path, monkeypatc
     cls = notebook_class("Ratio", LogisticRegression)
     monkeypatch.setattr(sys.modules["__main__"], "Ratio", cls)
     model = make_pipeline(StandardScaler(), cls()).fit(X, Y)
-    with pytest.raises(UsageError, match="the model holds Ratio, defined in the notebook, .* move the definition to a module"):
+    with pytest.raises(
+        UsageError, match=r"the model holds Ratio, defined in the notebook, .* move the definition to a module"
+    ):
         save(model, tmp_path / "model", example=X)
 
 
@@ -116,7 +119,9 @@ def test_a_lambda_from_the_notebook_is_refused(tmp_path: Path) -> None:
 
 def test_a_type_of_the_project_must_be_listed_and_the_error_says_the_line(tmp_path: Path, module: Module) -> None:
     model = module("nb_a", {"nb_a.py": RATIO}).Ratio().fit(X, Y)
-    with pytest.raises(UntrustedTypes, match=r"write `model: \{trusted: \[nb_a\.Ratio\]\}` in the pipeline's YAML") as caught:
+    with pytest.raises(
+        UntrustedTypes, match=r"write `model: \{trusted: \[nb_a\.Ratio\]\}` in the pipeline's YAML"
+    ) as caught:
         save(model, tmp_path / "model", example=X)
     assert (caught.value.types, caught.value.own) == (("nb_a.Ratio",), True)
 
@@ -139,7 +144,9 @@ def test_a_lambda_in_a_module_is_refused_since_it_has_no_name(tmp_path: Path, mo
 
 
 def test_another_untrusted_type_is_named_with_the_place_to_list_it(tmp_path: Path) -> None:
-    model = make_pipeline(FunctionTransformer(inverse_func=json.dumps, check_inverse=False), LogisticRegression()).fit(X, Y)
+    model = make_pipeline(FunctionTransformer(inverse_func=json.dumps, check_inverse=False), LogisticRegression()).fit(
+        X, Y
+    )
     with pytest.raises(UntrustedTypes, match=r"holds json\.dumps, .* `model: \{trusted: \[json\.dumps\]\}`") as caught:
         save(model, tmp_path / "model", example=X)
     assert not caught.value.own
@@ -154,8 +161,12 @@ def test_a_search_over_distributions_is_refused_with_the_way_out(tmp_path: Path)
 
 
 def test_a_model_that_refers_to_itself_is_refused(tmp_path: Path) -> None:
-    model = HistGradientBoostingClassifier(max_iter=2, scoring=None, early_stopping=True).fit(np.tile(X, (9, 1)), np.tile(Y, 9))
-    with pytest.raises(UsageError, match="a HistGradientBoostingClassifier cannot be stored with skops: it refers to itself"):
+    model = HistGradientBoostingClassifier(max_iter=2, scoring=None, early_stopping=True).fit(
+        np.tile(X, (9, 1)), np.tile(Y, 9)
+    )
+    with pytest.raises(
+        UsageError, match="a HistGradientBoostingClassifier cannot be stored with skops: it refers to itself"
+    ):
         save(model, tmp_path / "model", example=X)
 
 

@@ -56,10 +56,17 @@ def test_integers_stay_integers_and_only_columns_with_missing_values_are_optiona
 
 @pytest.mark.parametrize(
     ("dtype", "expected"),
-    [("int8", "integer"), ("int32", "integer"), ("uint16", "integer"), ("uint32", "long"), ("int64", "long"), ("Int64", "long")],
+    [
+        ("int8", "integer"),
+        ("int32", "integer"),
+        ("uint16", "integer"),
+        ("uint32", "long"),
+        ("int64", "long"),
+        ("Int64", "long"),
+    ],
 )
-def test_every_integer_type_is_declared_without_a_warning(dtype: str, expected: str) -> None:
-    (column,) = inputs(pd.DataFrame({"n": pd.array([1, 2], dtype=dtype)}))
+def test_every_integer_type_is_declared_without_a_warning(dtype: Any, expected: str) -> None:
+    (column,) = inputs(pd.DataFrame({"n": [1, 2]}).astype(dtype))
     assert (column["type"], column["required"]) == (expected, True)
 
 

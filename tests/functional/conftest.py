@@ -1,8 +1,7 @@
-"""What all functional tests share: caches of their own, so that MLflow's tables are made once and then copied."""
+"""What all functional tests share: projects whose registries are copies of one prepared database."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,17 +9,13 @@ import pytest
 
 from tests.functional.project import Project, clean_environment
 
-os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"  # before anything imports MLflow here
-
 Make = Callable[[str], Project]
 
 
 @pytest.fixture(scope="session")
-def make_project(tmp_path_factory: pytest.TempPathFactory) -> Make:
-    """Make an empty project of a name; processes that run tests side by side share the caches."""
-    base = tmp_path_factory.getbasetemp()
-    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    environment = clean_environment(shared / "cache")
+def make_project(tmp_path_factory: pytest.TempPathFactory, prepared_registry_cache: Path) -> Make:
+    """Make an empty project of a name."""
+    environment = clean_environment(prepared_registry_cache)
 
     def make(name: str) -> Project:
         return Project(tmp_path_factory.mktemp(name), environment)
@@ -28,7 +23,7 @@ def make_project(tmp_path_factory: pytest.TempPathFactory) -> Make:
     return make
 
 
-@pytest.fixture(scope="module")
-def projects_in_repository() -> Path:
-    """The projects and notebooks that are kept beside the tests."""
+@pytest.fixture(scope="session")
+def beside_tests() -> Path:
+    """The folder of the projects and notebooks that are kept for tests."""
     return Path(__file__).parents[1]

@@ -49,9 +49,9 @@ class Story:
 
 
 @pytest.fixture(scope="module")
-def story(make_project: Make, projects_in_repository: Path) -> Story:
+def story(make_project: Make, beside_tests: Path) -> Story:
     project = make_project("penguins")
-    shutil.copytree(projects_in_repository / "projects" / "regression", project.root, dirs_exist_ok=True)
+    shutil.copytree(beside_tests / "projects" / "regression", project.root, dirs_exist_ok=True)
     for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "begin"]):
         project.call("git", "-c", "user.name=a", "-c", "user.email=a@example.org", *words)
     registered: dict[str, list[str]] = {}

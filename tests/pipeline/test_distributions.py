@@ -32,9 +32,9 @@ def test_what_importlib_says_is_installed_here_is_what_is_found() -> None:
     found = read_distributions(folders, {})
     known = {normal_name(d.metadata["Name"]): d.version for d in importlib.metadata.distributions(path=folders)}
     assert found.versions == known
+    brought_by = importlib.metadata.packages_distributions()
     for module in ("numpy", "sklearn", "yaml", "mlflow", "dateutil"):
-        theirs = {normal_name(name) for name in importlib.metadata.packages_distributions()[module]}
-        assert set(found.modules[module]) == theirs
+        assert set(found.modules[module]) == {normal_name(name) for name in brought_by[module]}
 
 
 def test_requirements_are_followed_with_markers_and_extras(tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ def test_requirements_in_a_circle_end(tmp_path: Path) -> None:
 
 
 def test_the_modules_of_a_distribution_are_those_in_its_files(tmp_path: Path) -> None:
-    files = "ml/__init__.py ml/sub/x.py single.py fast.cpython-311-x86_64-linux-gnu.so ../../bin/run.py ml-1.dist-info/RECORD"
+    files = "ml/__init__.py ml/sub/x.py single.py fast.cpython-311-darwin.so ../../bin/run.py"
     install(tmp_path, "My.Lib", "1", files=files)
     assert read(tmp_path).modules == {"ml": ["my-lib"], "single": ["my-lib"], "fast": ["my-lib"]}
 

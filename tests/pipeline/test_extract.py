@@ -19,7 +19,7 @@ def metric(name: str, value: float, *, dataset: str = "test", **more: Any) -> Re
 def executed(*records: Record, last: dict[str, Any] | None = None) -> dict[str, Any]:
     """An executed notebook with one cell a record, as plain data."""
     outputs = [{"output_type": "display_data", "data": bundle(r)[0], "metadata": bundle(r)[1]} for r in records]
-    cells = [{"cell_type": "code", "source": "log()", "outputs": [output]} for output in outputs]
+    cells: list[dict[str, Any]] = [{"cell_type": "code", "source": "log()", "outputs": [o]} for o in outputs]
     if last:
         cells[-1]["outputs"].append(last)
     return {"nbformat": 4, "cells": cells}
@@ -42,7 +42,7 @@ def test_the_same_name_on_another_dataset_is_another_metric() -> None:
 def test_values_with_a_step_are_the_curve_and_the_last_of_them_the_metric() -> None:
     steps = [metric("loss", value, dataset="train", step=step) for step, value in enumerate([0.9, 0.5, math.inf])]
     (found,) = extract(executed(*steps), stage="train").metrics
-    assert found.curve == ((0, 0.9), (1, 0.5), (2, math.inf))
+    assert list(found.curve) == [(0, 0.9), (1, 0.5), (2, math.inf)]
     assert found.value == math.inf
 
 

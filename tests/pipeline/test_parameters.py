@@ -314,8 +314,8 @@ def test_a_secret_is_refused_with_what_to_do() -> None:
     with pytest.raises(ParameterError) as caught:
         refuse_secret("apiKey", file="a.ipynb", stage="train")
     assert str(caught.value) == (
-        "a.ipynb: 'apiKey' looks like a secret, and parameters are recorded: read it from os.environ['API_KEY'] and list "
-        "API_KEY under the stage's `env:`."
+        "a.ipynb: 'apiKey' looks like a secret, and parameters are recorded: read it from os.environ['API_KEY'] and "
+        "list API_KEY under the stage's `env:`."
     )
 
 

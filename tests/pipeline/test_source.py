@@ -190,3 +190,9 @@ def test_a_notebook_that_imports_the_projects_modules_may_log_anything(tmp_path:
     written(tmp_path, "", "training.py")
     path = written(tmp_path, notebook("import os, training as t\nt.train()"), "notebooks/a.ipynb")
     assert logged_names(read_source(path, label="notebooks/a.ipynb")) is None
+
+
+def test_nbprod_itself_is_none_of_the_projects_modules(tmp_path: Path) -> None:
+    written(tmp_path, "", "nbprod/__init__.py")
+    path = written(tmp_path, notebook("import nbprod\nnbprod.log_model(m, example=X)"), "notebooks/a.ipynb")
+    assert logged_names(read_source(path, label="notebooks/a.ipynb")) == frozenset({"model"})

@@ -1,0 +1,110 @@
+"""Run what must run, record it, register the model; loaded only when something is to be done."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from concurrent.futures import CancelledError
+
+from nbprod.entities import ModelVersion, Run, StageRun
+from nbprod.errors import RegistryError
+from nbprod.evidence.source import GitState, git_state
+from nbprod.lifecycle.notebooks import model_of
+from nbprod.lifecycle.plan import Bound
+from nbprod.lifecycle.registering import Candidate, record_run, register_candidate
+from nbprod.lifecycle.report import RunOptions, RunReport
+from nbprod.lifecycle.services import RegistryTracking, Services, open_services
+from nbprod.lifecycle.workspace import Workspace, keys_digest
+from nbprod.pipeline.attempt import Bench
+from nbprod.pipeline.events import Watch
+from nbprod.pipeline.folders import new_run_id, running_lock
+from nbprod.pipeline.runner import Runner
+from nbprod.plugins import resolve
+
+
+def _expects(bound: Bound, options: RunOptions) -> str:
+    """Whether a model will have to be replayed."""
+    if options.registering == "no" or bound.partial:
+        return "nothing"
+    if bound.pipeline.model is not None:
+        return "model"
+    single = len(bound.stages) == 1 and not bound.pipeline.path
+    words = ("log_model", "autolog")
+    return "model" if single and any(bound.stages[0].source.mentions(word) for word in words) else "nothing"
+
+
+def run_some(work: Workspace, bound: Bound, options: RunOptions, watch: Watch) -> RunReport:
+    """Run a pipeline of which something changed; see `nbprod.lifecycle.run`."""
+    project, pipeline = work.project, bound.pipeline
+    git = git_state(project.root)
+    with open_services(project, pipeline=pipeline.name, expects=_expects(bound, options)) as services:
+        run_id = new_run_id()
+        bench = Bench(
+            run=run_id,
+            pipeline=pipeline.name,
+            project=project,
+            index=work.index,
+            store=work.store,
+            inputs=work.inputs,
+            execute=resolve("nbprod.executors", options.executor),
+            tracking=RegistryTracking(services=services, project=project, index=work.index, pipeline=pipeline.name),
+            watch=watch,
+            trusted=json.dumps(list(pipeline.model.trusted) if pipeline.model else []),
+        )
+        runner = Runner(bench, work.planner(pipeline, bound.forced), jobs=options.jobs or project.settings.jobs)
+        with running_lock(project, run_id):
+            ended = runner.run(bound.stages)
+        return _after(work, bound, ended, options, services, git)
+
+
+def _after(
+    work: Workspace, bound: Bound, ended: Run, options: RunOptions, services: Services, git: GitState
+) -> RunReport:
+    """Record the run with the registry, then register its model."""
+    notes: list[str] = []
+    try:
+        tracking = record_run(work, services, ended, git, source=bound.pipeline.path)
+    except (RegistryError, CancelledError) as error:
+        if ended.status == "succeeded" and options.registering == "yes":
+            raise
+        tracking = ""
+        notes.append(f"the run could not be recorded in MLflow: {error}")
+    if ended.status != "succeeded":
+        return RunReport(run=ended, notes=tuple(notes))
+    results = {stage.stage: stage for stage in ended.stages}
+    version, registered, more = _register(work, bound, ended, results, options, services, tracking, git)
+    return RunReport(run=ended, version=version, registered=registered, notes=(*notes, *more))
+
+
+def _register(
+    work: Workspace, bound: Bound, ended: Run, results: Mapping[str, StageRun], options: RunOptions,
+    services: Services, tracking: str, git: GitState,
+) -> tuple[ModelVersion | None, bool, list[str]]:  # fmt: skip
+    if options.registering == "no":
+        return None, False, []
+    if bound.partial:
+        return None, False, ["only some stages were run (--stage), so nothing was registered."]
+    spec = model_of(bound.pipeline, dict(results), options.name)
+    if spec is None:
+        return (
+            None,
+            False,
+            ["no model was logged, so nothing was registered: call nbprod.log_model(model, example=X.head())."],
+        )
+    candidate = Candidate(
+        spec=spec, bound=bound, run=ended, results=results, git=git, tracking=tracking,
+        keys=keys_digest(bound.stages, {name: result.key for name, result in results.items()}),
+    )  # fmt: skip
+    version, registered = register_candidate(work, services, candidate)
+    return version, registered, []
+
+
+def register_reused(
+    work: Workspace, bound: Bound, run: Run, results: Mapping[str, StageRun], options: RunOptions
+) -> RunReport:
+    """Register a model all of whose stages finished before, because it has no version yet."""
+    git = git_state(work.project.root)
+    with open_services(work.project, pipeline=bound.pipeline.name, expects="model") as services:
+        tracking = record_run(work, services, run, git, source=bound.pipeline.path)
+        version, registered, notes = _register(work, bound, run, results, options, services, tracking, git)
+    return RunReport(run=run, version=version, registered=registered, notes=tuple(notes))

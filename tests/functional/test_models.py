@@ -1,0 +1,204 @@
+"""Models that may and may not become a version: what the notebook defines, what is not trusted, what cannot be replayed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tests.functional.conftest import Make
+from tests.functional.project import Done, Project, actions, stages
+
+DATA = """
+import numpy as np
+import pandas as pd
+from sklearn.linear_model import LinearRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+
+import nbprod
+
+X = pd.DataFrame({"a": np.arange(10.0), "b": np.arange(10.0) % 3})
+y = X["a"] + X["b"]
+"""
+
+WITH_LAMBDA = """
+model = make_pipeline(FunctionTransformer(lambda rows: rows * 2), LinearRegression()).fit(X, y)
+nbprod.log_model(model, example=X.head())
+"""
+
+WITH_CLASS = """
+class Tripled(LinearRegression):
+    def predict(self, X):
+        return 3 * super().predict(X)
+
+nbprod.log_model(Tripled().fit(X, y), example=X.head())
+"""
+
+WITH_MODULE = """
+from shapes.doubling import Doubled
+
+nbprod.log_model(Doubled().fit(X, y), example=X.head())
+nbprod.log_metric("slope", 1.0)
+"""
+
+DOUBLING = """
+from sklearn.linear_model import LinearRegression
+
+from shapes.factor import FACTOR
+
+
+class Doubled(LinearRegression):
+    def predict(self, X):
+        return FACTOR * super().predict(X)
+"""
+
+AT_HOME = """
+import os
+
+from sklearn.linear_model import LinearRegression
+
+
+class AtHome(LinearRegression):
+    def predict(self, X):
+        return super().predict(X) + len(os.environ["NBPROD_STAGE"])
+"""
+
+MODEL = """
+model: {name: doubled, from: train.model}
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Story:
+    """What was done with one project, in this order.
+
+    Attributes:
+        refused: a run of three stages whose models cannot be kept.
+        trusted: a run whose pipeline trusts the project's class.
+        at_home: a run whose model works only in its own stage, and what came next.
+    """
+
+    project: Project
+    refused: Any
+    trusted: Done
+    at_home: tuple[Done, Any, Done]
+
+
+def write_pipeline(project: Project, name: str, notebooks: dict[str, str], more: str = "") -> None:
+    """Write a pipeline of stages without inputs."""
+    listed = "".join(f"  {stage}: {{notebook: notebooks/{file}.ipynb}}\n" for stage, file in notebooks.items())
+    project.write(f"pipelines/{name}.yaml", f"name: {name}\nstages:\n{listed}{more}")
+
+
+@pytest.fixture(scope="module")
+def story(make_project: Make) -> Story:
+    project = make_project("models")
+    project.write("notebooks/shapes/__init__.py", "")
+    project.write("notebooks/shapes/doubling.py", DOUBLING)
+    project.write("notebooks/shapes/factor.py", "FACTOR = 2\n")
+    project.write("notebooks/home.py", AT_HOME)
+    for name, cell in (("with_lambda", WITH_LAMBDA), ("with_class", WITH_CLASS), ("with_module", WITH_MODULE)):
+        project.notebook(f"notebooks/{name}.ipynb", DATA, cell)
+    project.notebook(
+        "notebooks/at_home.ipynb",
+        DATA,
+        "from home import AtHome\nnbprod.log_model(AtHome().fit(X, y), example=X.head())",
+    )
+    write_pipeline(project, "refused", {name: name for name in ("with_lambda", "with_class", "with_module")})
+    refused = project.document("run", "refused", code=3)
+    trusts = MODEL.replace("}", ", trusted: [shapes.doubling.Doubled]}")
+    write_pipeline(project, "doubled", {"train": "with_module"}, trusts)
+    trusted = project.nbprod("run", "doubled")
+    write_pipeline(project, "at_home", {"train": "at_home"}, MODEL.replace("}", ", trusted: [home.AtHome]}"))
+    at_home = project.nbprod("run", "at_home", code=4)
+    return Story(
+        project=project,
+        refused=refused,
+        trusted=trusted,
+        at_home=(at_home, project.document("plan", "at_home"), project.nbprod("run", "at_home", code=4)),
+    )
+
+
+def message(story: Story, stage: str) -> str:
+    """Why a stage of the first run failed."""
+    found = next(item for item in story.refused["stages"] if item["name"] == stage)
+    assert found["status"] == "failed"
+    assert found["error"]["cell"] == 2
+    return str(found["error"]["message"])
+
+
+def test_a_lambda_from_the_notebook_is_named_with_the_advice_to_move_it(story: Story) -> None:
+    said = message(story, "with_lambda")
+    assert "lambda" in said
+    assert "module" in said
+
+
+def test_a_class_from_the_notebook_is_named_with_the_advice_to_move_it(story: Story) -> None:
+    said = message(story, "with_class")
+    assert "the model holds Tripled, defined in the notebook" in said
+    assert "module" in said
+
+
+def test_a_type_that_nobody_trusts_is_named_with_what_to_write(story: Story) -> None:
+    said = message(story, "with_module")
+    assert "UntrustedTypes" in said
+    assert "shapes.doubling.Doubled" in said
+    assert "trusted" in said
+
+
+def test_nothing_was_registered_of_models_that_were_refused(story: Story) -> None:
+    assert story.refused["version"] is None
+    assert [row["name"] for row in story.project.document("models")] == ["doubled"]
+
+
+def test_a_type_that_the_pipeline_trusts_becomes_part_of_the_entry(story: Story) -> None:
+    assert story.trusted.stdout == "registered: doubled/1\n"
+    entry = story.project.document("show", "doubled/1")
+    assert entry["model"]["trusted"] == ["shapes.doubling.Doubled"]
+    assert "trusted: [shapes.doubling.Doubled]" in entry["pipeline"]["text"]
+
+
+def test_the_projects_modules_travel_with_the_model_and_answer_without_the_project(story: Story) -> None:
+    folder = story.project.registered("doubled", "1")
+    travelled = {path.relative_to(folder).as_posix() for path in folder.rglob("*.py")}
+    assert {name.removeprefix("code/") for name in travelled} >= {"shapes/doubling.py", "shapes/factor.py"}
+    elsewhere = story.project.root.parent / "elsewhere"
+    shutil.copytree(folder, elsewhere / "model")
+    ask = (
+        "import json, sys, mlflow.pyfunc, pandas\n"
+        "model = mlflow.pyfunc.load_model(sys.argv[1])\n"
+        "rows = pandas.DataFrame({'a': [1.0, 2.0], 'b': [0.0, 1.0]})\n"
+        "print(json.dumps([round(float(x), 6) for x in model.predict(rows)]))"
+    )
+    hidden = (story.project.root / "notebooks").rename(story.project.root / "moved")
+    try:
+        done = story.project.call(
+            *story_python(), ask, str(elsewhere / "model"), folder=elsewhere, MLFLOW_DISABLE_TELEMETRY="true"
+        )
+    finally:
+        hidden.rename(story.project.root / "notebooks")
+    assert json.loads(done.stdout.splitlines()[-1]) == [2.0, 6.0]
+
+
+def story_python() -> list[str]:
+    """This Python, without nbprod's program."""
+    import sys
+
+    return [sys.executable, "-P", "-c"]
+
+
+def test_a_model_that_works_only_in_its_stage_is_not_registered(story: Story) -> None:
+    done, planned, again = story.at_home
+    for ended in (done, again):
+        assert "outside the project" in ended.stderr
+        assert "NBPROD_STAGE" in ended.stderr
+        assert "Traceback" not in ended.stderr
+    assert actions(planned) == {"train": "reuse"}
+    newest = story.project.document("runs")[0]
+    assert newest["status"] == "succeeded"
+    assert {stage["stage"]: stage["status"] for stage in newest["stages"]} == {"train": "succeeded"}
+    assert stages(story.refused)["with_module"] == ("run", "failed")

@@ -1,0 +1,198 @@
+"""A local registry's database."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from nbprod.errors import RegistryError
+from nbprod.registry import database
+from nbprod.registry.database import cache_folder, local_aliases, local_path, mlflow_version, prepare
+
+TABLES = """
+create table alembic_version (version_num text);
+insert into alembic_version values ('abc');
+create table runs (run_uuid text);
+create table experiments (experiment_id integer, artifact_location text, creation_time int, last_update_time int);
+insert into experiments values (0, '/somewhere/else', 0, 0);
+create table registered_model_aliases (alias text, version integer, name text);
+"""
+
+
+class Maker:
+    """Stands for MLflow: makes the tables and counts how often."""
+
+    def __init__(self) -> None:
+        self.made = 0
+
+    def __call__(self, path: Path) -> None:
+        self.made += 1
+        with closing(sqlite3.connect(path)) as connection:
+            connection.executescript(TABLES)
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache of this test's own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "nbprod"
+
+
+def rows(path: Path, query: str) -> list[tuple[object, ...]]:
+    """What a query finds."""
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute(query).fetchall()
+
+
+def test_only_a_sqlite_uri_has_a_file() -> None:
+    assert local_path("sqlite:////a/mlflow.db") == Path("/a/mlflow.db")
+    assert local_path("sqlite:///a.db?timeout=3") == Path("a.db")
+    assert local_path("sqlite:///:memory:") is None
+    assert local_path("https://example.org") is None
+
+
+def test_the_second_project_copies_what_was_made_for_the_first(cache: Path, tmp_path: Path) -> None:
+    make = Maker()
+
+    for name in ("one", "two"):
+        prepare(tmp_path / name / "mlflow.db", tmp_path / name / "artifacts", make)
+
+    assert make.made == 1
+    assert [file.name for file in cache.iterdir()] == [f"mlflow-{mlflow_version()}.db"]
+
+
+def test_each_project_has_its_own_place_for_artifacts(cache: Path, tmp_path: Path) -> None:
+    prepare(tmp_path / "one" / "mlflow.db", tmp_path / "one" / "artifacts", Maker())
+
+    found = rows(tmp_path / "one" / "mlflow.db", "select artifact_location, creation_time > 0 from experiments")
+
+    assert found == [((tmp_path / "one" / "artifacts" / "0").as_uri(), 1)]
+
+
+def test_a_database_that_is_there_is_left_alone(cache: Path, tmp_path: Path) -> None:
+    path = tmp_path / "mlflow.db"
+    path.write_bytes(b"somebody's")
+
+    prepare(path, tmp_path / "artifacts", Maker())
+
+    assert path.read_bytes() == b"somebody's"
+
+
+def test_an_empty_file_is_no_database(cache: Path, tmp_path: Path) -> None:
+    path = tmp_path / "mlflow.db"
+    path.touch()
+
+    prepare(path, tmp_path / "artifacts", Maker())
+
+    assert rows(path, "select version_num from alembic_version") == [("abc",)]
+
+
+@pytest.mark.parametrize("damage", ["cut", "text", "used"])
+def test_a_damaged_or_used_template_is_made_anew(cache: Path, tmp_path: Path, damage: str) -> None:
+    make = Maker()
+    prepare(tmp_path / "one.db", tmp_path, make)
+    template = cache / f"mlflow-{mlflow_version()}.db"
+    if damage == "used":
+        with closing(sqlite3.connect(template)) as connection, connection:
+            connection.execute("insert into runs values ('somebody')")
+    else:
+        template.write_bytes(template.read_bytes()[:3000] if damage == "cut" else b"not a database")
+
+    prepare(tmp_path / "two.db", tmp_path, make)
+
+    assert make.made == 2
+    assert rows(tmp_path / "two.db", "select count(*) from runs") == [(0,)]
+
+
+def test_a_cache_that_cannot_be_written_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("in the way", encoding="utf-8")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+
+    prepare(tmp_path / "mlflow.db", tmp_path, Maker())
+
+    assert rows(tmp_path / "mlflow.db", "select count(*) from runs") == [(0,)]
+
+
+def test_a_user_without_a_home_has_a_database_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def homeless() -> Path:
+        raise RuntimeError("no home")
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", homeless)
+
+    prepare(tmp_path / "mlflow.db", tmp_path, Maker())
+
+    assert (tmp_path / "mlflow.db").stat().st_size > 0
+
+
+def test_several_at_once_all_find_one_whole_database(cache: Path, tmp_path: Path) -> None:
+    path, wrong = tmp_path / "mlflow.db", []
+
+    def work() -> None:
+        prepare(path, tmp_path, Maker())
+        if rows(path, "select count(*) from runs") != [(0,)]:
+            wrong.append(path)
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert wrong == []
+    left = sorted(file.name for file in tmp_path.iterdir() if file.is_file())
+    assert [name for name in left if not name.endswith(".lock")] == ["mlflow.db"]
+
+
+def test_a_folder_that_cannot_be_made_is_said(cache: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way", encoding="utf-8")
+
+    with pytest.raises(RegistryError, match="check the folder's permissions") as refused:
+        prepare(tmp_path / "file" / "mlflow.db", tmp_path, Maker())
+    assert refused.value.file == str(tmp_path / "file" / "mlflow.db")
+
+
+def test_the_cache_is_where_the_system_keeps_caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+    monkeypatch.setattr(database.sys, "platform", "linux")
+    assert cache_folder() == tmp_path / ".cache" / "nbprod"
+    monkeypatch.setattr(database.sys, "platform", "darwin")
+    assert cache_folder() == tmp_path / "Library" / "Caches" / "nbprod"
+
+
+def test_aliases_are_read_without_mlflow(cache: Path, tmp_path: Path) -> None:
+    prepare(tmp_path / "mlflow.db", tmp_path, Maker())
+    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as connection, connection:
+        connection.execute("insert into registered_model_aliases values ('champion', 3, 'churn')")
+
+    assert local_aliases(tmp_path / "mlflow.db") == {"churn": {"champion": "3"}}
+
+
+def test_a_registry_that_was_never_used_has_no_aliases(tmp_path: Path) -> None:
+    assert local_aliases(tmp_path / "nothing.db") == {}
+    assert not (tmp_path / "nothing.db").exists()
+
+
+def write_text(path: Path) -> None:
+    """Something that is no database."""
+    path.write_text("no database at all, but long enough to be read as one" * 50, encoding="utf-8")
+
+
+def make_other_table(path: Path) -> None:
+    """A database of something else."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("create table registered_model_aliases (who text)")
+
+
+@pytest.mark.parametrize("make", [write_text, make_other_table])
+def test_a_table_that_is_not_as_expected_is_left_to_mlflow(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    make(tmp_path / "mlflow.db")
+
+    assert local_aliases(tmp_path / "mlflow.db") is None
