@@ -200,8 +200,10 @@ class Lab:
     events: list[Event] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.root.mkdir(parents=True, exist_ok=True)
-        (self.root / "pipelines").mkdir(exist_ok=True)
+        (self.root / "pipelines").mkdir(parents=True, exist_ok=True)
+        self._open()
+
+    def _open(self) -> None:
         self.project: Project = load_project(self.root)
         self.project.prepare_folders()
         self.index = Index(self.project.data / "index.db", self.project.runs)
@@ -210,6 +212,11 @@ class Lab:
     def close(self) -> None:
         """Close the index."""
         self.index.close()
+
+    def reopen(self) -> None:
+        """Open the project again, as another command does: settings are read anew."""
+        self.close()
+        self._open()
 
     def file(self, name: str, content: str | bytes = "data") -> Path:
         """Write a file of the project."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
@@ -75,31 +75,30 @@ def cli() -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; the exit code is the error's class."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    as_json = "--json" in arguments
     try:
         code = cli.main(args=arguments, prog_name="nbprod", standalone_mode=False)
     except NbprodError as error:
-        _say(error, as_json="--json" in arguments)
-        code = error.exit_code
-    except click.exceptions.Abort:
-        code = 130
-    except KeyboardInterrupt:
-        click.echo("interrupted", err=True)
-        code = 130
+        click.echo(f"{click.style('error:', fg='red', bold=True)} {error}", err=True)
+        fields = {k: v for k in ("file", "line", "cell", "stage") if (v := getattr(error, k)) is not None}
+        code = _document(type(error).__name__, error.message, fields, code=error.exit_code, as_json=as_json)
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        message = "interrupted: stages that finished are kept, and the next run goes on from there."
+        click.echo(message, err=True)
+        code = _document("Interrupted", message, {}, code=130, as_json=as_json)
     except click.ClickException as error:
         error.show()
-        code = error.exit_code
+        code = _document("UsageError", error.format_message(), {}, code=error.exit_code, as_json=as_json)
     except BrokenPipeError:
         sys.stderr.close()
         code = 0
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _say(error: NbprodError, *, as_json: bool) -> None:
-    """Print an error for a person on stderr and, with ``--json``, as one document on stdout."""
-    click.echo(f"{click.style('error:', fg='red', bold=True)} {error}", err=True)
+def _document(kind: str, message: str, fields: Mapping[str, Any], *, code: int, as_json: bool) -> int:
+    """Say with ``--json`` what went wrong in one document on stdout; returns the exit code."""
     if as_json:
         import json
 
-        fields: dict[str, Any] = {"type": type(error).__name__, "message": error.message}
-        fields.update({k: v for k in ("file", "line", "cell", "stage") if (v := getattr(error, k)) is not None})
-        click.echo(json.dumps({"error": fields}))
+        click.echo(json.dumps({"error": {"type": kind, "message": message, **fields}}))
+    return code

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbprod.entities import CellError
 from nbprod.executors import Control, Execution, Outcome
+from nbprod.executors.loading import load_papermill
 from nbprod.executors.shell import ends_in_shell_escape
 from nbprod.store import written_whole
 
@@ -38,6 +39,7 @@ class ShellCommandFailed(Exception):
 
 def execute(job: Execution, control: Control) -> Outcome:
     """Execute a notebook with papermill; see `nbprod.executors`."""
+    load_papermill()
     from papermill.exceptions import PapermillException, PapermillExecutionError
     from papermill.execute import execute_notebook
 
@@ -252,8 +254,10 @@ def _is_plain_exit(problem: Exception) -> bool:
 
 
 def _runs(cell: NotebookNode) -> bool:
-    """Whether there is anything to run in a cell."""
-    return bool(cell.cell_type == "code" and cell.source.strip())
+    """Whether a cell is run: it is code, holds some, and is not tagged to be skipped."""
+    return bool(
+        cell.cell_type == "code" and cell.source.strip() and "skip-execution" not in cell.metadata.get("tags", [])
+    )
 
 
 def _failure(cell: NotebookNode, number: int, problem: Exception) -> CellError:

@@ -219,11 +219,13 @@ def _digest(path: Path) -> str:
 
 
 def _changed(bench: Bench, decision: Decision, names: list[str]) -> CellError:
-    """The error for a stage that wrote to its inputs; what other stages made is put back from the store."""
+    """The error for a stage that wrote to its inputs; what nbprod put there is put back."""
     for name in names:
         artifact = decision.inputs[name]
         path = bench.inputs.path(artifact)
         ours = path.is_relative_to(bench.project.runs)
+        if "://" in artifact.uri:
+            remove(path)  # so that it is fetched again
         if ours and bench.store.holds(artifact):
             with suppress(ArtifactError):  # the store noticed that its own bytes were changed
                 bench.store.place(artifact, path)

@@ -19,7 +19,7 @@ from typing import Any
 from nbprod.digest import sha256_json
 from nbprod.entities import JSON, Stage
 from nbprod.pipeline.environment import KernelEnvironment
-from nbprod.pipeline.imports import find_imports
+from nbprod.pipeline.imports import FRAMEWORK, find_imports
 from nbprod.pipeline.source import Source
 
 KEY_VERSION = 1
@@ -58,7 +58,10 @@ def parts(
     if stage.environment == "full":
         distributions = environment.freeze()
     else:
-        distributions = environment.closure(imports.outside, maybe=imports.shared)
+        distributions = environment.closure(imports.outside - {FRAMEWORK}, maybe=imports.shared)
+        if FRAMEWORK in imports.outside:
+            # Of nbprod its own version counts and not what it requires: it records, and does not compute results.
+            distributions = {**distributions, FRAMEWORK: environment.freeze().get(FRAMEWORK, "unknown")}
     return {
         "version": KEY_VERSION,
         "code": imports.scan.code,

@@ -23,6 +23,9 @@ from nbprod.pipeline.source import Source, read_source
 SUFFIXES = (".py", *importlib.machinery.EXTENSION_SUFFIXES)
 """How a module's file may end."""
 
+FRAMEWORK = "nbprod"
+"""nbprod itself is never followed as a module of the project, even in its own repository."""
+
 NOT_OURS = frozenset({"site-packages", "dist-packages", "node_modules", "__pycache__"})
 """Folders in a project that hold other people's code."""
 
@@ -118,7 +121,7 @@ class _Search:
         """Look for a module in every folder that is on the path."""
         new = name not in self.names or members - self.names[name]
         self.names.setdefault(name, set()).update(members)
-        if new:
+        if new and name.partition(".")[0] != FRAMEWORK:
             for root in self.roots:
                 self._look(root, name, members)
 

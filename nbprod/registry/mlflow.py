@@ -21,6 +21,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag, ViewType
 from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+from sqlalchemy.exc import SQLAlchemyError
 
 from nbprod.entities import JSON, ModelVersion, Run, Statement
 from nbprod.errors import RegistryError
@@ -227,6 +228,8 @@ class MlflowRegistry:
                 yield
         except MlflowException as error:
             raise RegistryError(_sentence(doing, str(error), self.uri)) from error
+        except SQLAlchemyError as error:
+            raise RegistryError(_sentence(doing, str(error).partition("\n[SQL")[0], self.uri)) from error
         except OSError as error:
             reason = f"{error.strerror}: {error.filename}" if error.strerror else str(error)
             raise RegistryError(_sentence(doing, reason, self.uri)) from error
@@ -246,6 +249,8 @@ def _sentence(doing: str, reason: str, uri: str) -> str:
             f"cannot {doing}: the registry's database was made by an older MLflow; keep a copy of it, then run: "
             f"mlflow db upgrade {place}"
         )
+    if "database is locked" in text:
+        return f"cannot {doing}: the registry's database is busy, another process writes to it; run again."
     for sign in ("401", "403", "PERMISSION_DENIED", "UNAUTHENTICATED"):
         if sign in text[:300]:
             return (

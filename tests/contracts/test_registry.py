@@ -35,7 +35,10 @@ STATEMENT = Statement(
 class World(Protocol):
     """What a test does to the registry from outside, and sees of it."""
 
-    registry: Registry
+    @property
+    def registry(self) -> Registry:
+        """What is tested."""
+        ...
 
     def log(self, *, run: str, stage: str, model: Path) -> str:
         """What a notebook does with plain MLflow; returns the id of its run."""

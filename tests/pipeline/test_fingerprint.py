@@ -252,3 +252,17 @@ def test_nothing_heavy_is_loaded_to_compute_keys() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_of_nbprod_only_its_own_version_counts_and_not_what_it_requires(tmp_path: Path) -> None:
+    (tmp_path / "nbprod").mkdir()
+    (tmp_path / "nbprod" / "__init__.py").write_text("import mlflow\n")
+    site = tmp_path / "site-packages"
+    for name, version, needs in (("nbprod", "3.1", "Requires-Dist: mlflow\n"), ("mlflow", "9.9", "")):
+        folder = site / f"{name}-{version}.dist-info"
+        folder.mkdir(parents=True)
+        (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{needs}")
+        (folder / "RECORD").write_text(f"{name}/__init__.py,,\n")
+    found = parts(tmp_path, "import nbprod", kernel=environment(folders=(str(site),)))
+    assert found["distributions"] == {"nbprod": "3.1"}
+    assert found["modules"] == {}

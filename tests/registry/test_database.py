@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import closing
@@ -11,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from nbprod.errors import RegistryError
-from nbprod.registry import database
 from nbprod.registry.database import cache_folder, local_aliases, local_path, mlflow_version, prepare
 
 TABLES = """
@@ -31,6 +31,7 @@ class Maker:
         self.made = 0
 
     def __call__(self, path: Path) -> None:
+        """Make them."""
         self.made += 1
         with closing(sqlite3.connect(path)) as connection:
             connection.executescript(TABLES)
@@ -161,9 +162,9 @@ def test_the_cache_is_where_the_system_keeps_caches(tmp_path: Path, monkeypatch:
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
 
-    monkeypatch.setattr(database.sys, "platform", "linux")
+    monkeypatch.setattr(sys, "platform", "linux")
     assert cache_folder() == tmp_path / ".cache" / "nbprod"
-    monkeypatch.setattr(database.sys, "platform", "darwin")
+    monkeypatch.setattr(sys, "platform", "darwin")
     assert cache_folder() == tmp_path / "Library" / "Caches" / "nbprod"
 
 

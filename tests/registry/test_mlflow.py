@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import warnings
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -211,22 +213,12 @@ def test_a_name_with_a_quote_in_it_is_found(registry: Any, tmp_path: Path) -> No
     assert [version.name for version in registry.versions("o'neill")] == ["o'neill"]
 
 
-def test_the_database_of_an_older_mlflow_is_said_with_what_to_do(
-    registry_cache: Path, tmp_path: Path, uri: str
-) -> None:
-    import sqlite3
-    from contextlib import closing
-
-    from nbprod.registry.database import prepare
-    from nbprod.registry.mlflow import MlflowRegistry, make_database
-
-    path = tmp_path / ".nbprod" / "mlflow.db"
-    prepare(path, tmp_path, make_database)
-    with closing(sqlite3.connect(path)) as database, database:
+def test_the_database_of_an_older_mlflow_is_said_with_what_to_do(registry: Any, tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / ".nbprod" / "mlflow.db")) as database, database:
         database.execute("update alembic_version set version_num = '90e64c465722'")
 
     with pytest.raises(RegistryError, match=r"made by an older MLflow.*mlflow db upgrade sqlite:///"):
-        MlflowRegistry(uri, tmp_path).versions()
+        registry.versions()
 
 
 def test_a_file_that_is_no_database_is_a_registry_error(registry_cache: Path, tmp_path: Path) -> None:

@@ -30,11 +30,13 @@ def started(folder: Path, uri: str | None = None) -> RegistryProcess:
     )
 
 
-@pytest.fixture
-def registry(registry_cache: Path, tmp_path: Path) -> Iterator[RegistryProcess]:
-    """A process on a new SQLite registry."""
-    with started(tmp_path) as process:
-        yield process
+@pytest.fixture(scope="module")
+def registry(prepared_registry_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryProcess]:
+    """A process on a SQLite registry that several tests share: starting one takes seconds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(prepared_registry_cache))
+        with started(tmp_path_factory.mktemp("shared")) as process:
+            yield process
 
 
 def alive(process_id: int) -> bool:
@@ -73,9 +75,9 @@ def test_everything_that_the_registry_does_goes_through_the_pipe(registry: Regis
 
 
 def test_an_error_crosses_the_pipe_as_what_it_is(registry: RegistryProcess, tmp_path: Path) -> None:
-    with pytest.raises(RegistryError, match="cannot fetch churn/1"):
-        registry.download("churn", "1", str(tmp_path / "back"))
-    assert registry.versions() == ()
+    with pytest.raises(RegistryError, match="cannot fetch nobody/1"):
+        registry.download("nobody", "1", str(tmp_path / "back"))
+    assert registry.versions("nobody") == ()
 
 
 def test_threads_may_share_it(registry: RegistryProcess) -> None:
@@ -142,18 +144,18 @@ def test_an_interrupt_from_the_terminal_is_left_to_the_parent(registry: Registry
 
     os.kill(registry.pid, signal.SIGINT)
 
-    assert registry.versions() == ()
+    assert registry.versions("nobody") == ()
     assert os.getsid(registry.pid) != os.getsid(0)
 
 
-def test_a_child_that_died_is_said_with_its_last_words(registry: RegistryProcess, tmp_path: Path) -> None:
-    registry.ready()
-    with (tmp_path / ".nbprod" / "mlflow.log").open("a", encoding="utf-8") as log:
-        log.write("out of memory\n")
-    os.kill(registry.pid, signal.SIGKILL)
+def test_a_child_that_died_is_said_with_its_last_words(registry_cache: Path, tmp_path: Path) -> None:
+    with started(tmp_path) as process:
+        with (tmp_path / ".nbprod" / "mlflow.log").open("a", encoding="utf-8") as log:
+            log.write("out of memory\n")
+        os.kill(process.pid, signal.SIGKILL)
 
-    with pytest.raises(RegistryError, match=r"run again.*out of memory"):
-        registry.versions()
+        with pytest.raises(RegistryError, match=r"run again.*out of memory"):
+            process.versions()
 
 
 def test_what_a_library_prints_does_not_disturb_the_answers(
@@ -194,9 +196,11 @@ def test_a_server_that_does_not_answer_is_said_without_its_password(tmp_path: Pa
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound, not listening: connections are refused
         port = taken.getsockname()[1]
-        with started(tmp_path, f"http://me:secret@127.0.0.1:{port}") as process:
-            with pytest.raises(RegistryError) as refused:
-                process.experiment("churn")
+        with (
+            started(tmp_path, f"http://me:secret@127.0.0.1:{port}") as process,
+            pytest.raises(RegistryError) as refused,
+        ):
+            process.experiment("churn")
 
     said = refused.value.message
     assert said == (
@@ -208,8 +212,10 @@ def test_a_server_that_does_not_answer_is_said_without_its_password(tmp_path: Pa
 def test_a_database_that_cannot_be_made_is_said_when_it_is_asked_for(registry_cache: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way", encoding="utf-8")
 
-    with started(tmp_path, f"sqlite:///{tmp_path}/file/mlflow.db") as process:
-        with pytest.raises(RegistryError, match="check the folder's permissions") as refused:
-            process.ready()
+    with (
+        started(tmp_path, f"sqlite:///{tmp_path}/file/mlflow.db") as process,
+        pytest.raises(RegistryError, match="check the folder's permissions") as refused,
+    ):
+        process.ready()
 
     assert refused.value.file == f"{tmp_path}/file/mlflow.db"
