@@ -13,6 +13,8 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python;
 export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := true
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# As on most machines: what Python leaves beside a module must not count as a change of anything.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help venv demo test check format unit functional slow nbval bench dist lock clean
 .DEFAULT_GOAL := help
@@ -59,7 +61,7 @@ unit: $(VENV)/.ready ## Run the unit tests
 	$(RUN) pytest -q -n $(JOBS) --ignore tests/functional
 
 functional: $(VENV)/.ready ## Run the tests with real kernels and a real registry
-	$(RUN) pytest -q -n $(JOBS) tests/functional
+	$(RUN) pytest -q -n $(JOBS) --dist loadfile tests/functional
 
 slow: $(VENV)/.ready ## Run only the end-to-end tests
 	$(RUN) pytest -q -m slow tests

@@ -42,7 +42,7 @@ def main() -> int:
     finally:
         shutil.rmtree(work, ignore_errors=True)
     seconds = time.monotonic() - clock
-    text = report.tables(bench.results, scale=scale, tools=tools, load=(load, os.getloadavg()[0]), seconds=seconds)
+    text = report.tables(bench.results, scale=scale, tools=tools, load=load, seconds=seconds)
     print(text)
     if options.write:
         report.write(ROOT / "docs/benchmarks.md", text)

@@ -21,14 +21,14 @@ ALSO = ("ipykernel", "mlflow-skinny", "nbclient", "pandas", "scikit-learn")
 """Packages whose versions matter to the times."""
 
 
-def tables(results: Results, *, scale: Scale, tools: Sequence[Tool], load: Sequence[float], seconds: float) -> str:
+def tables(results: Results, *, scale: Scale, tools: Sequence[Tool], load: float, seconds: float) -> str:
     """Both tables, and what they were measured on.
 
     Args:
         results: what was found.
         scale: how much was measured.
         tools: what was compared.
-        load: the machine's one-minute load before and after.
+        load: the machine's load before it began (processes, a minute's mean).
         seconds: how long it all took.
     """
     missed = [bar for bar in results.bars if not bar.met]
@@ -47,7 +47,7 @@ def tables(results: Results, *, scale: Scale, tools: Sequence[Tool], load: Seque
     )
 
 
-def machine(tools: Sequence[Tool], *, load: Sequence[float], seconds: float) -> str:
+def machine(tools: Sequence[Tool], *, load: float, seconds: float) -> str:
     """What was measured on what, when."""
     names = [f"{tool.name} {tool.version}" for tool in tools]
     names += [f"{name} {found}" for name in ALSO if (found := _installed(name))]
@@ -55,7 +55,7 @@ def machine(tools: Sequence[Tool], *, load: Sequence[float], seconds: float) -> 
     text = (
         f"{date.today()}, {cores} cores ({_processor()}), {platform.system()} {platform.machine()}, "
         f"Python {platform.python_version()}; {', '.join(names)}. It took {seconds / 60:.1f} minutes; "
-        f"other processes kept {load[0]:.1f} cores busy before it began."
+        f"other processes kept {load:.1f} cores busy before it began."
     )
     return "\n".join(textwrap.wrap(text, 110))
 

@@ -145,6 +145,7 @@ class Dvc:
             for step in steps
         }
         write_file(folder / "dvc.yaml", json.dumps({"stages": stages}, indent=1))
+        (folder / "out").mkdir(exist_ok=True)
         if not (folder / ".dvc").exists():
             subprocess.run([self._dvc, "init", "-q", "--no-scm"], cwd=folder, check=True, env=QUIET | os.environ)
 

@@ -39,7 +39,8 @@ class Memory:
     """The SQLite file, and what is remembered in it by name or by a file's identity.
 
     Args:
-        path: the file; its folder exists. One that is damaged, or of another version, is put aside as ``index.db.damaged``.
+        path: the file; its folder exists. One that is damaged, or of another version, is put aside as
+            ``index.db.damaged``.
     """
 
     def __init__(self, path: Path) -> None:
@@ -67,6 +68,7 @@ class Memory:
             self._db.execute("pragma synchronous=normal")
         except sqlite3.DatabaseError as error:
             if error.sqlite_errorcode & 0xFF not in DAMAGED:
+                self._db.close()
                 raise
             return False
         return True

@@ -19,9 +19,9 @@ from nbprod.index import Index
 from nbprod.pipeline.attempt import Bench
 from nbprod.pipeline.bind import BoundStage, Setting, bind
 from nbprod.pipeline.events import Event, ignore
+from nbprod.pipeline.folders import new_run_id
 from nbprod.pipeline.inputs import Inputs
 from nbprod.pipeline.plan import Decision, Planner
-from nbprod.pipeline.folders import new_run_id
 from nbprod.pipeline.runner import Runner
 from nbprod.pipeline.spec import parse_pipeline
 from nbprod.records import Record, bundle
@@ -267,6 +267,11 @@ class Lab:
 
     def bench(self) -> Bench:
         """What a run's stages need, for a new run."""
+
+        def watch(event: Event) -> None:
+            self.events.append(event)
+            self.watch(event)
+
         return Bench(
             run=new_run_id(),
             pipeline=self.spec.name,
@@ -276,7 +281,7 @@ class Lab:
             inputs=self.inputs,
             execute=self.executor,
             tracking=self.tracking,
-            watch=self._watched,
+            watch=watch,
         )
 
     def runner(self, *, jobs: int = 2, forced: Iterable[str] = ()) -> Runner:
@@ -286,7 +291,3 @@ class Lab:
     def run(self, *settings: Setting, jobs: int = 2, forced: Iterable[str] = ()) -> Run:
         """Run the pipeline."""
         return self.runner(jobs=jobs, forced=forced).run(self.bind(*settings))
-
-    def _watched(self, event: Event) -> None:
-        self.events.append(event)
-        self.watch(event)

@@ -173,7 +173,14 @@ def test_a_value_is_described_in_the_words_of_yaml(value: Any, words: str) -> No
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("7", 7), ("[1, a]", [1, "a"]), ("{a: 1}", {"a": 1}), ("hello world", "hello world"), ("[", "["), ("a: b: c", "a: b: c")],
+    [
+        ("7", 7),
+        ("[1, a]", [1, "a"]),
+        ("{a: 1}", {"a": 1}),
+        ("hello world", "hello world"),
+        ("[", "["),
+        ("a: b: c", "a: b: c"),
+    ],
 )
 def test_a_scalar_is_read_as_one_would_write_it_and_is_text_when_it_is_no_yaml(text: str, value: Any) -> None:
     assert load_scalar(text) == value
@@ -185,7 +192,9 @@ VALUES = st.recursive(
     | st.integers()
     | st.floats(allow_nan=False)
     | st.text(st.characters(min_codepoint=32, max_codepoint=0xD7FF, exclude_categories=["Cc"]), max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("abcdef", min_size=1, max_size=3), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text("abcdef", min_size=1, max_size=3), inner, max_size=3)
+    ),
     max_leaves=6,
 )
 

@@ -8,7 +8,6 @@ import json
 import math
 import types
 import typing
-from functools import cache
 from typing import Any
 
 import pytest
@@ -25,6 +24,10 @@ PLAIN = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=5,
 )
+
+
+MADE: dict[type[Fact], st.SearchStrategy[Any]] = {}
+"""Strategies are dear to make, and are made once."""
 
 
 def values(hint: Any) -> st.SearchStrategy[Any]:
@@ -45,15 +48,17 @@ def values(hint: Any) -> st.SearchStrategy[Any]:
     return {str: st.text(max_size=5), int: st.integers(), float: st.floats(), bool: st.booleans()}[hint]
 
 
-@cache
 def facts(cls: type[Fact]) -> st.SearchStrategy[Any]:
     """Facts of a class; required fields always, others sometimes."""
+    if cls in MADE:
+        return MADE[cls]
     hints = typing.get_type_hints(cls)
     fields = dataclasses.fields(cls)  # type: ignore[arg-type]
     needed = [f.name for f in fields if f.default is f.default_factory is dataclasses.MISSING]
     required = {name: values(hints[name]) for name in needed}
     optional = {f.name: values(hints[f.name]) for f in fields if f.name not in required}
-    return st.fixed_dictionaries(required, optional=optional).map(lambda found: cls(**found))
+    made = st.fixed_dictionaries(required, optional=optional).map(lambda found: cls(**found))
+    return MADE.setdefault(cls, made)
 
 
 def same(one: Any, other: Any) -> bool:
@@ -74,7 +79,7 @@ def test_a_fact_comes_back_from_json_as_it_went_in(cls: type[Fact], data: st.Dat
 def test_a_fact_can_neither_be_changed_nor_extended(cls: type[Fact]) -> None:
     parameters = getattr(cls, "__dataclass_params__")  # noqa: B009
     assert parameters.frozen
-    assert not hasattr(cls(**{name: None for name in _required(cls)}), "__dict__")
+    assert not hasattr(cls(**dict.fromkeys(_required(cls))), "__dict__")
 
 
 def _required(cls: type[Fact]) -> list[str]:

@@ -63,11 +63,19 @@ def test_an_error_says_where_before_it_says_what(place: dict[str, object], said:
 
 def test_an_error_keeps_its_parts_for_other_renderings() -> None:
     error = PipelineError("is wrong.", file="a.yaml", line=12, stage="train")
-    assert (error.message, error.file, error.line, error.cell, error.stage) == ("is wrong.", "a.yaml", 12, None, "train")
+    assert (error.message, error.file, error.line, error.cell, error.stage) == (
+        "is wrong.",
+        "a.yaml",
+        12,
+        None,
+        "train",
+    )
 
 
 def test_a_missing_extra_says_what_to_install() -> None:
-    assert str(MissingExtra("Serving", extra="serve")) == "Serving needs the extra 'serve': pip install 'nbprod[serve]'."
+    assert (
+        str(MissingExtra("Serving", extra="serve")) == "Serving needs the extra 'serve': pip install 'nbprod[serve]'."
+    )
 
 
 def test_untrusted_types_are_named() -> None:

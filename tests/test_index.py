@@ -147,7 +147,12 @@ def test_versions_of_another_registry_are_not_seen(index: Index) -> None:
 
 
 def test_the_newest_version_of_the_same_keys_is_found(index: Index) -> None:
-    for found in (version("1", keys="k"), version("2", keys="k"), version("3", keys="other"), version("4", keys="k", name="x")):
+    for found in (
+        version("1", keys="k"),
+        version("2", keys="k"),
+        version("3", keys="other"),
+        version("4", keys="k", name="x"),
+    ):
         index.save_version(REGISTRY, found)
     assert index.version_of_keys(REGISTRY, "churn", "k") == version("2", keys="k")
     assert index.version_of_keys(REGISTRY, "churn", "none") is None
@@ -188,7 +193,9 @@ def test_a_lost_file_is_rebuilt_from_the_runs(open_index: Callable[[], Index], t
     assert index.result("k2") == runs[1].stages[0]
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '"text"', "{}", '{"id": "x"}', '{"id": 1, "pipeline": "p", "stages": [7]}'])
+@pytest.mark.parametrize(
+    "text", ["{", "[]", '"text"', "{}", '{"id": "x"}', '{"id": 1, "pipeline": "p", "stages": [7]}']
+)
 def test_a_run_that_cannot_be_read_is_passed_over_when_rebuilding(
     open_index: Callable[[], Index], tmp_path: Path, text: str
 ) -> None:
@@ -221,6 +228,21 @@ def test_an_index_that_is_in_use_is_never_put_aside(open_index: Callable[[], Ind
     releaser.start()
     open_index().remember("name", "text")
     releaser.join()
+    holder.close()
+    assert not (tmp_path / "index.db.damaged").exists()
+
+
+def test_an_index_that_stays_in_use_is_an_error_and_is_not_put_aside(
+    open_index: Callable[[], Index], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect = sqlite3.connect
+    holder = connect(tmp_path / "index.db", isolation_level=None)
+    holder.execute("begin exclusive")
+    monkeypatch.setattr(
+        "nbprod.index.sqlite3.connect", lambda path, **options: connect(path, **{**options, "timeout": 0})
+    )
+    with pytest.raises(sqlite3.OperationalError, match="database is locked"):
+        open_index()
     holder.close()
     assert not (tmp_path / "index.db.damaged").exists()
 

@@ -186,7 +186,9 @@ def test_a_damaged_object_of_a_remote_store_is_reported(file: Path, tmp_path: Pa
     sha256 = store.keep(file)
     assert isinstance(store.objects, RemoteObjects)
     store.objects.files.pipe_file(store.objects.path(sha256), b"other")
-    with pytest.raises(ArtifactError, match=f"the store's bytes are not {sha256[:12]}: delete that object and run again"):
+    with pytest.raises(
+        ArtifactError, match=f"the store's bytes are not {sha256[:12]}: delete that object and run again"
+    ):
         store.place(artifact(file), tmp_path / "out.csv")
     assert not (tmp_path / "out.csv").exists()
 

@@ -27,7 +27,7 @@ def command(pipeline: str | None, as_json: bool) -> None:
         for error in report.errors:
             click.echo(f"{click.style('error:', fg='red', bold=True)} {error['text']}", err=True)
         if not report.errors:
-            click.echo(f"{report.pipeline}: {report.stages} stages, nothing wrong.")
+            click.echo(f"{report.pipeline}: {report.stages} stage{'' if report.stages == 1 else 's'}, nothing wrong.")
             render.next_step(render.shell("nbprod", "plan", *([pipeline] if pipeline else [])))
     if report.errors:
         raise SystemExit(2)

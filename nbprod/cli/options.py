@@ -46,10 +46,15 @@ def read_settings(parameters: tuple[tuple[str, str], ...], files: tuple[str, ...
     from pathlib import Path
 
     from nbprod.document import load_yaml
+    from nbprod.errors import UsageError
 
     found: list[Setting] = []
     for file in files:
-        document = load_yaml(Path(file).read_text(encoding="utf-8"), file=file)
+        try:
+            text = Path(file).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"cannot be read as a UTF-8 text file ({error}).", file=file) from error
+        document = load_yaml(text, file=file)
         found.extend(
             Setting(name=name, value=value, origin=f"{file}:{document.line(name)}")
             for name, value in document.mapping(document.value).items()

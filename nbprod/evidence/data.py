@@ -55,7 +55,7 @@ def shape_of(path: Path) -> Shape:
 
 
 def _parquet(path: Path) -> Shape:
-    import pyarrow.parquet  # type: ignore[import-untyped]
+    import pyarrow.parquet
 
     with pyarrow.parquet.ParquetFile(path) as file:
         return Shape(rows=file.metadata.num_rows, columns=tuple(file.schema_arrow.names))
@@ -75,27 +75,27 @@ def _opened(path: Path) -> IO[bytes]:
 
 
 def _separated(path: Path, separator: str) -> Shape:
-    with _opened(path) as file:
-        head = _text(file).readline()
+    with _text(path) as text:
+        head = text.readline(CHUNK)
     if "\0" in head:
         return Shape()  # UTF-16 or no text at all
     if separator == "," and head.count(";") > head.count(","):
         separator = ";"
     columns = next(csv.reader([head], delimiter=separator), [])
     if not columns:
-        return Shape(rows=0, columns=())
+        return Shape() if head else Shape(rows=0, columns=())
     with _opened(path) as file:
         lines = _count_lines(file, unless=b'"')
     if lines is not None:
         return Shape(rows=lines - 1, columns=tuple(columns))
-    with _opened(path) as file:
-        reader = csv.reader(_text(file), delimiter=separator)
+    with _text(path) as text:
+        reader = csv.reader(text, delimiter=separator)
         columns = next(reader)
-        return Shape(rows=sum(1 for row in reader if row), columns=tuple(columns))
+        return Shape(rows=sum(1 for row in reader if len(row) > 1 or "".join(row).strip()), columns=tuple(columns))
 
 
-def _text(file: IO[bytes]) -> io.TextIOWrapper:
-    return io.TextIOWrapper(file, encoding="utf-8-sig", errors="replace", newline="")
+def _text(path: Path) -> io.TextIOWrapper:
+    return io.TextIOWrapper(_opened(path), encoding="utf-8-sig", errors="replace", newline="")
 
 
 def _json_lines(path: Path) -> Shape:

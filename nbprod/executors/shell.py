@@ -4,11 +4,12 @@ from __future__ import annotations
 
 
 def ends_in_shell_escape(source: str) -> bool:
-    """Whether the last statement of a cell is ``! command`` (or ``%sx``, ``!!``, ``name = !command``).
+    """Whether the last statement of a cell is ``! command``.
 
-    The cell is translated by IPython itself, so that ``!`` in a string is not taken for one.
+    ``!!``, ``%sx`` and ``name = !command`` are not meant: IPython keeps no exit code of those. The cell is translated
+    by IPython itself, so that ``!`` in a string is not taken for one.
     """
-    if "!" not in source and "%s" not in source:
+    if "!" not in source:
         return False
     import ast
 
@@ -18,13 +19,13 @@ def ends_in_shell_escape(source: str) -> bool:
         body = ast.parse(TransformerManager().transform_cell(source)).body
     except SyntaxError:
         return False
-    if not body or not isinstance(body[-1], (ast.Expr, ast.Assign)):
+    if not body or not isinstance(body[-1], ast.Expr):
         return False
     call = body[-1].value
     return (
         isinstance(call, ast.Call)
         and isinstance(call.func, ast.Attribute)
-        and call.func.attr in ("system", "getoutput")
+        and call.func.attr == "system"
         and isinstance(call.func.value, ast.Call)
         and isinstance(call.func.value.func, ast.Name)
         and call.func.value.func.id == "get_ipython"

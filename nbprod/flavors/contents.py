@@ -137,7 +137,9 @@ def is_own(name: str) -> bool:
     location = _location(root)
     if location is None or location.suffix in (".so", ".pyd"):
         return False
-    return not any(location.is_relative_to(folder) for folder in _installed_folders())
+    if any(location.is_relative_to(folder) for folder in _installed_folders()):
+        return False
+    return next(location.parent.glob("*.dist-info"), None) is None  # as `pip install --target` leaves them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,7 +26,7 @@ class ModelFacts(Fact):
     Attributes:
         flavor: the framework's MLflow flavour, such as ``sklearn``; ``pyfunc`` if there is no other.
         flavors: every flavour that it can be loaded as.
-        serialization: ``skops``, ``pickle``, ``cloudpickle``, or empty where the flavour has a format of its own.
+        serialization: how the model is stored; see `Manifest`.
         inputs, outputs, params: the signature, as MLflow's lists of columns or tensors; None if there is none.
         example: the input example as it is stored, such as ``{"columns": [...], "data": [...]}``, missing values as
             None; None if there is none.
@@ -79,9 +79,17 @@ class Manifest:
         return path
 
     @property
+    def serialization(self) -> str:
+        """``skops``, ``pickle``, ``cloudpickle``, or empty where the flavour has a format of its own."""
+        if self.options.get("model_class") == "lightgbm.basic.Booster":
+            return ""  # a text, whatever format is named
+        pickled = self.content["flavors"].get("python_function", {}).get("python_model")
+        return str(self.options.get("serialization_format") or ("cloudpickle" if pickled else ""))
+
+    @property
     def skops(self) -> Path | None:
-        """The ``.skops`` file that holds the model, if one does."""
-        if self.options.get("serialization_format") != "skops":
+        """The file in skops's format that holds the model, if one does; its name is the manifest's to choose."""
+        if self.serialization != "skops":
             return None
         return self.member(self.options.get("pickled_model") or self.options.get("data"))
 
@@ -124,9 +132,7 @@ def describe(folder: Path) -> ModelFacts:
     return ModelFacts(
         flavor=manifest.flavor,
         flavors=tuple(sorted(content["flavors"])),
-        serialization=str(
-            options.get("serialization_format") or ("cloudpickle" if generic.get("python_model") else "")
-        ),
+        serialization=manifest.serialization,
         inputs=_columns(signature.get("inputs")),
         outputs=_columns(signature.get("outputs")),
         params=_columns(signature.get("params")),

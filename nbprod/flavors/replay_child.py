@@ -108,15 +108,17 @@ def _replay(folder: Path, allowed: set[str], answers: ModuleType) -> dict[str, A
 
 
 def _strange(folder: Path, allowed: set[str]) -> list[str]:
-    """The types in a folder's ``.skops`` files that are not allowed; MLflow itself would ask the folder."""
+    """The types in skops's files, whatever their names, that are not allowed; MLflow would ask the folder itself."""
     found: set[str] = set()
-    for file in folder.rglob("*.skops"):
+    for file in sorted(folder.rglob("*")):
+        if not (file.is_file() and zipfile.is_zipfile(file)):
+            continue
+        with zipfile.ZipFile(file) as archive:
+            if "schema.json" not in archive.namelist():
+                continue
         import skops.io
 
-        try:
-            found.update(skops.io.get_untrusted_types(file=file))
-        except zipfile.BadZipFile:
-            continue
+        found.update(skops.io.get_untrusted_types(file=file))
     return sorted(found - allowed)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
+from typing import Any
 
 DISTRIBUTIONS = {
     "sklearn": "scikit-learn",
@@ -29,6 +30,17 @@ def requirements_for(modules: Iterable[str]) -> list[str]:
         for distribution in _distributions(module):
             found[distribution] = f"{distribution}=={version(distribution).partition('+')[0]}"
     return [found[name] for name in sorted(found)]
+
+
+def environment_for(modules: Iterable[str]) -> dict[str, Any]:
+    """The same requirements as a conda environment, which MLflow also writes as ``requirements.txt``.
+
+    Given bare requirements MLflow would ask for pip's version, and warn where pip is not installed, as in environments
+    that uv made.
+    """
+    python = ".".join(map(str, sys.version_info[:3]))
+    pip = {"pip": requirements_for(modules)}
+    return {"name": "mlflow-env", "channels": ["conda-forge"], "dependencies": [f"python={python}", "pip", pip]}
 
 
 def _distributions(module: str) -> list[str]:

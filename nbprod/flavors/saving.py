@@ -29,7 +29,7 @@ from nbprod.flavors.contents import (
 )
 from nbprod.flavors.facts import PREDICTIONS, PREDICTIONS_SCHEMA, read_manifest
 from nbprod.flavors.loading import first_line, import_mlflow, load_skops, restored_path, untrusted
-from nbprod.flavors.requirements import requirements_for
+from nbprod.flavors.requirements import environment_for
 from nbprod.flavors.schema import head, signature_of
 from nbprod.flavors.trusted import TRUSTED
 
@@ -169,7 +169,7 @@ def _with_skops(model: Any, folder: Path, *, flavor: str, example: Any, trusted:
             folder,
             flavor=flavor,
             code=code,
-            modules={"scipy", "skops", *map(root_of, names)},
+            modules={"scipy", "skops", "sklearn", *map(root_of, names)},
             input_example=rows,
             signature=signature_of(example, answer),
             serialization_format="skops",
@@ -235,7 +235,7 @@ def _write(model: Any, folder: Path, *, flavor: str, code: Code, modules: Iterab
         save_model(
             **{first: model},
             path=str(folder),
-            pip_requirements=requirements_for({*modules, *code.imports} - own),
+            conda_env=environment_for({*modules, *code.imports} - own),
             **options,
         )
 

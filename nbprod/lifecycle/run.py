@@ -75,11 +75,12 @@ def _reuse_all(
 
 def _restore(work: Workspace, result: StageRun) -> None:
     """Make ``runs/latest`` show what is reused; outputs that somebody deleted come back from the store."""
-    files = [*result.outputs.values(), *([result.executed] if result.executed else [])]
-    for artifact in files:
+    for artifact in result.outputs.values():
         path = work.project.root / artifact.uri
         if not path.exists():
             work.store.place(artifact, path)
+    if result.executed and not (work.project.root / result.executed.uri).exists():
+        work.store.place_copy(result.executed, work.project.root / result.executed.uri)
     link_latest(work.project, result.run, result.stage)
 
 

@@ -81,8 +81,10 @@ class RegistryTracking:
             # Experiments that a notebook makes itself would else keep their files in the notebook's folder.
             found["_MLFLOW_SERVER_ARTIFACT_ROOT"] = str(self.project.data / "artifacts")
         remembered = f"experiment {uri} {self.pipeline}"
-        if self._uses_mlflow(item) or self.services.experiment.done():
-            experiment: str | None = self.services.experiment.result()
+        waits = self._uses_mlflow(item)
+        ready = self.services.experiment
+        if waits or (ready.done() and not ready.exception()):
+            experiment: str | None = ready.result()
             if experiment:
                 self.index.remember(remembered, experiment)
         else:

@@ -74,7 +74,7 @@ def find_pipeline(target: str | None, project: Project) -> Pipeline:
             )
         return load_pipeline(known[0], label=project.relative(known[0]))
     path = Path(target)
-    if not path.exists():
+    if not path.is_file():
         named = [file for file in known if file.stem == target]
         if not named:
             words = [word for file in known for word in (file.stem, project.relative(file))]

@@ -90,10 +90,12 @@ def bind(
     if pipeline.model:
         name, _, artifact = pipeline.model.source.partition(".")
         _check_made(pipeline, notebooks, name, artifact, line=pipeline.model.line, user="model.from")
-    return tuple(
+    bound = [
         bind_stage(stage, pipeline, notebooks[stage.name], known[stage.name], project=project, cache=cache)
         for stage in stages
-    )
+    ]
+    kernels: dict[str, KernelEnvironment] = {}  # shared: what is installed is listed once, not for each stage
+    return tuple(replace(item, kernel=kernels.setdefault(item.kernel.kernel, item.kernel)) for item in bound)
 
 
 def bind_stage(

@@ -112,8 +112,11 @@ def _texts(document: Document, value: Any, *place: str) -> tuple[str, ...]:
         return ()
     if isinstance(value, str):
         return (value,)
-    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+    if not isinstance(value, list):
         raise document.error(f"{'.'.join(place)} must be a list of names, not {describe(value)}.", *place)
+    for item in value:
+        if not isinstance(item, str):
+            raise document.error(f"{'.'.join(place)} must be a list of names, but holds {describe(item)}.", *place)
     return tuple(value)
 
 
@@ -223,7 +226,7 @@ def _outputs(document: Document, value: Any, *place: str) -> dict[str, str]:
     for name, item in document.mapping(value, *place).items():
         if (
             not isinstance(item, str)
-            or not item
+            or not Path(item).name
             or item.startswith(("/", "~"))
             or ".." in Path(item).parts
             or "\\" in item
@@ -233,7 +236,7 @@ def _outputs(document: Document, value: Any, *place: str) -> dict[str, str]:
                 *place,
                 name,
             )
-        if item in outputs.values():
+        if Path(item) in map(Path, outputs.values()):
             raise document.error(f"two outputs are called {item}: give each its own file name.", *place, name)
         outputs[name] = item
     return outputs

@@ -18,7 +18,7 @@ from typing import Any
 
 import mlflow.artifacts
 from mlflow import MlflowClient
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag, ViewType
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from sqlalchemy.exc import SQLAlchemyError
@@ -88,58 +88,31 @@ class MlflowRegistry:
     def record(
         self, run: Run, root: str, tags: Mapping[str, str], datasets: Mapping[str, Mapping[str, JSON]] | None = None
     ) -> str:
-        """One MLflow run, with a child run for each stage that ran."""
+        """One MLflow run, with a child run for each stage that ran. It is closed last: an open one is half a record."""
         experiment = self.experiment(run.pipeline)
         with self._translated(f"record the run {run.id}"):
-            query = f"tags.`{RUN_TAG}` = '{run.id}' and tags.`{RECORD_TAG}` = 'run'"
-            known = self.client.search_runs([experiment], query, run_view_type=ViewType.ALL, max_results=1)
-            if known:
-                return str(known[0].info.run_id)
-            parent = self._write(experiment, run_entry(run, tags=tags, datasets=datasets), Path(root))
+            if known := self._recorded(run.id, experiment):
+                return known
+            entry = run_entry(run, tags=tags, datasets=datasets)
+            parent = _write(self.client, experiment, entry, Path(root))
             for stage in ran(run):
-                entry = stage_entry(stage, run, tags=tags, datasets=datasets)
-                child = self._write(experiment, entry, Path(root), {PARENT: parent})
-                self._adopt(entry.adopted, child, experiment)
+                below = stage_entry(stage, run, tags=tags, datasets=datasets)
+                child = _write(self.client, experiment, below, Path(root), {PARENT: parent})
+                self.client.set_terminated(child, below.status, below.end)
+                _adopt(self.client, below.adopted, child, experiment)
+            self.client.set_terminated(parent, entry.status, entry.end)
             return parent
 
-    def _write(self, experiment: str, entry: Entry, root: Path, more: Mapping[str, str] | None = None) -> str:
-        """Write one record and close it."""
-        tags = {**entry.tags, **(more or {})}
-        first, rest = dict(list(tags.items())[:BATCH]), list(tags.items())[BATCH:]
-        made = self.client.create_run(experiment, start_time=entry.start, run_name=entry.name, tags=first)
-        run_id = str(made.info.run_id)
-        for some in _batches([RunTag(name, value) for name, value in rest], BATCH):
-            self.client.log_batch(run_id, tags=some)
-        params = [Param(name, value) for name, value in entry.params.items()]
-        points = [Metric(point.name, point.value, point.time, point.step) for point in entry.points]
-        # One call where all of it fits, since each is a transaction with a write to the disk.
-        together = 0 < len(params) + len(points) <= BATCH
-        if together:
-            self.client.log_batch(run_id, metrics=points, params=params)
-        for some in () if together else _batches(params, BATCH):
-            self.client.log_batch(run_id, params=some)
-        for some in () if together else _batches(points, 10 * BATCH):
-            self.client.log_batch(run_id, metrics=some)
-        if entry.datasets:
-            self.client.log_inputs(run_id, datasets=[_dataset(use) for use in entry.datasets])
-        for path, folder in entry.artifacts.items():
-            self._log_file(run_id, root / path, folder)
-        self.client.set_terminated(run_id, entry.status, entry.end)
-        return run_id
-
-    def _log_file(self, run_id: str, path: Path, folder: str) -> None:
-        if path.is_dir():
-            self.client.log_artifacts(run_id, str(path), f"{folder}/{path.name}".lstrip("/"))
-        elif path.is_file():
-            self.client.log_artifact(run_id, str(path), folder or None)
-
-    def _adopt(self, run_ids: Sequence[str], parent: str, experiment: str) -> None:
-        """Show the runs that a notebook made below the stage's own, where MLflow's page can: in the same experiment."""
-        for run_id in run_ids:
-            with contextlib.suppress(MlflowException):  # it may have been deleted, and the record is whole without it
-                found = self.client.get_run(run_id)
-                if found.info.experiment_id == experiment and PARENT not in found.data.tags:
-                    self.client.set_tag(run_id, PARENT, parent)
+    def _recorded(self, run: str, experiment: str) -> str:
+        """The record of a run, if there is a whole one; half a one, left by a process that was killed, is deleted."""
+        query = f"tags.`{RUN_TAG}` = '{run}' and tags.`{RECORD_TAG}` != 'none'"
+        found = list(pages(self.client.search_runs, experiment_ids=[experiment], filter_string=query))
+        for record in found:
+            if record.data.tags[RECORD_TAG] == "run" and record.info.status != "RUNNING":
+                return str(record.info.run_id)
+        for record in found:
+            self.client.delete_run(record.info.run_id)
+        return ""
 
     def register(self, registration: Registration) -> ModelVersion:
         """Log the folder as an artifact of the run's record and make a version of it."""
@@ -154,7 +127,7 @@ class MlflowRegistry:
             else:
                 self.client.set_tag(registration.tracking, MODEL_TAG, registration.digest)
             self.client.log_artifacts(registration.tracking, registration.folder, folder)
-            self._make_model(registration.name)
+            _make_model(self.client, registration.name)
             tags = {
                 **registration.tags,
                 DIGEST_TAG: registration.digest,
@@ -169,13 +142,6 @@ class MlflowRegistry:
                 description=registration.description or None,
             )
             return _version(made, ())
-
-    def _make_model(self, name: str) -> None:
-        try:
-            self.client.create_registered_model(name)
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                raise
 
     def versions(self, name: str | None = None) -> tuple[ModelVersion, ...]:
         """Newest first within a name."""
@@ -233,6 +199,48 @@ class MlflowRegistry:
         except OSError as error:
             reason = f"{error.strerror}: {error.filename}" if error.strerror else str(error)
             raise RegistryError(_sentence(doing, reason, self.uri)) from error
+
+
+def _write(
+    client: MlflowClient, experiment: str, entry: Entry, root: Path, more: Mapping[str, str] | None = None
+) -> str:
+    """Write one record; it stays open."""
+    tags = list({**entry.tags, **(more or {})}.items())
+    made = client.create_run(experiment, start_time=entry.start, run_name=entry.name, tags=dict(tags[:BATCH]))
+    run_id = str(made.info.run_id)
+    for some in _batches([RunTag(name, value) for name, value in tags[BATCH:]], BATCH):
+        client.log_batch(run_id, tags=some)
+    for some in _batches([Param(name, value) for name, value in entry.params.items()], BATCH):
+        client.log_batch(run_id, params=some)
+    points = [Metric(point.name, point.value, point.time, point.step) for point in entry.points]
+    for some in _batches(points, 10 * BATCH):
+        client.log_batch(run_id, metrics=some)
+    if entry.datasets:
+        client.log_inputs(run_id, datasets=[_dataset(use) for use in entry.datasets])
+    for name, folder in entry.artifacts.items():
+        path = root / name
+        if path.is_dir():
+            client.log_artifacts(run_id, str(path), f"{folder}/{path.name}".lstrip("/"))
+        elif path.is_file():
+            client.log_artifact(run_id, str(path), folder or None)
+    return run_id
+
+
+def _adopt(client: MlflowClient, run_ids: Sequence[str], parent: str, experiment: str) -> None:
+    """Show the runs that a notebook made below the stage's own, where MLflow's page can: in the same experiment."""
+    for run_id in run_ids:
+        with contextlib.suppress(MlflowException):  # it may have been deleted, and the record is whole without it
+            found = client.get_run(run_id)
+            if found.info.experiment_id == experiment and PARENT not in found.data.tags:
+                client.set_tag(run_id, PARENT, parent)
+
+
+def _make_model(client: MlflowClient, name: str) -> None:
+    try:
+        client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
 
 
 def _sentence(doing: str, reason: str, uri: str) -> str:

@@ -91,8 +91,8 @@ def milliseconds(time: str) -> int:
 
 def safe_name(name: str) -> str:
     """A name that MLflow takes for a metric, parameter or tag: other characters become ``_``."""
-    cleaned = posixpath.normpath(re.sub(r"[^/\w.\- :]", "_", name)).lstrip("/.") or "_"
-    return cleaned[:NAME_LENGTH]
+    cleaned = re.sub(r"_+(?=/|$)", "", re.sub(r"[^/\w.\- :]+", "_", name))  # test[sex=1]/auc -> test_sex_1/auc
+    return (posixpath.normpath(cleaned).lstrip("/.") or "_")[:NAME_LENGTH]
 
 
 def run_entry(run: Run, *, tags: Mapping[str, str], datasets: Mapping[str, Mapping[str, JSON]] | None = None) -> Entry:
@@ -102,6 +102,7 @@ def run_entry(run: Run, *, tags: Mapping[str, str], datasets: Mapping[str, Mappi
     reused = [stage.stage for stage in run.stages if stage.action == "reuse"]
     read = {a.sha256: a for stage in run.stages for a in stage.inputs.values()}
     made = {a.sha256 for stage in run.stages for a in stage.outputs.values()} - set(datasets or {})
+    made |= _models(run)
     return Entry(
         name=run.id,
         status=STATUS[run.status],
@@ -132,6 +133,8 @@ def stage_entry(
     for artifact in stage.outputs.values():
         if artifact.role == "artifact" and artifact.size <= SMALL:
             artifacts[artifact.uri] = posixpath.dirname(artifact.uri.removeprefix(prefix))
+    models = _models(run)
+    read = {artifact.sha256: artifact for artifact in stage.inputs.values()}
     return Entry(
         name=stage.stage,
         status=STATUS[stage.status],
@@ -150,10 +153,11 @@ def stage_entry(
             "nbprod.reasons": "; ".join(stage.reasons),
             "nbprod.error": _error(stage),
             **{f"nbprod.output.{output.name}": output.sha256 for output in stage.outputs.values()},
+            **{f"nbprod.input.{artifact.name}": sha256 for sha256, artifact in read.items() if sha256 in models},
         }),
         params=_params(stage.params),
         points=tuple(_points(stage.metrics, milliseconds(stage.ended or run.ended))),
-        datasets=tuple(_use(a, datasets) for a in {a.sha256: a for a in stage.inputs.values()}.values()),
+        datasets=tuple(_use(a, datasets) for sha256, a in read.items() if sha256 not in models),
         artifacts=artifacts,
         adopted=stage.tracked,
     )  # fmt: skip
@@ -162,6 +166,11 @@ def stage_entry(
 def ran(run: Run) -> tuple[StageRun, ...]:
     """The stages that ran in this run, well or not; neither reused ones nor those that were never begun."""
     return tuple(stage for stage in run.stages if stage.action == "run" and stage.status != "skipped")
+
+
+def _models(run: Run) -> frozenset[str]:
+    """The digests of models that the run's stages made: a stage may read one, but it is no dataset."""
+    return frozenset(a.sha256 for stage in run.stages for a in stage.outputs.values() if a.role == "model")
 
 
 def _user() -> str:

@@ -38,10 +38,9 @@ def test_nothing_hides_that_a_person_interrupted() -> None:
 
 
 def test_a_stop_that_was_dealt_with_is_taken_back_and_another_is_not() -> None:
-    control = Control()
-    control.stop("timeout")
-    control.forget("timeout")
-    assert control.reason == ""
-    control.stop("interrupted")
-    control.forget("timeout")
-    assert control.reason == "interrupted"
+    slow, interrupted = Control(), Control()
+    slow.stop("timeout")
+    slow.forget("timeout")
+    interrupted.stop("interrupted")
+    interrupted.forget("timeout")
+    assert (slow.reason, interrupted.reason) == ("", "interrupted")

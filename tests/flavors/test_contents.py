@@ -111,3 +111,10 @@ def test_code_that_cannot_be_parsed_travels_all_the_same(module: Module) -> None
     files = {"nb_pack/__init__.py": "import yaml\n", "nb_pack/broken.py": "def ("}
     module("nb_pack", files)
     assert code_of(["nb_pack.X"]).imports == {"yaml"}
+
+
+def test_a_module_beside_metadata_of_distributions_is_installed_wherever_that_is(module: Module) -> None:
+    made = module("nb_target", {"nb_target.py": "class Ratio:\n    pass\n"})
+    assert is_own("nb_target.Ratio")
+    Path(made.__file__).with_name("nb_target-1.0.dist-info").mkdir()
+    assert not is_own("nb_target.Ratio")

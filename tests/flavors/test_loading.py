@@ -17,7 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from nbprod.errors import ArtifactError, RegistryError, UntrustedTypes, UsageError
-from nbprod.flavors import download, load, save
+from nbprod.flavors import Replay, download, load, save
 
 Module = Callable[[str, dict[str, str]], Any]
 X = np.array([[0.0], [1.0], [2.0], [3.0]])
@@ -55,6 +55,18 @@ def test_a_model_cannot_trust_itself(tmp_path: Path) -> None:
         load(tmp_path / "model")
     assert caught.value.types == (name,)
     assert load(tmp_path / "model", trusted=[name]).predict(X).tolist() == forged.predict(X).tolist()
+
+
+def test_another_name_for_the_file_does_not_get_around_the_list(tmp_path: Path, replay: Replay) -> None:
+    save(LogisticRegression().fit(X, Y), tmp_path / "model", example=X)
+    forged = make_pipeline(FunctionTransformer(evil), LogisticRegression()).fit(X, Y)
+    skops.io.dump(forged, tmp_path / "model/model.bin")
+    name = f"{evil.__module__}.evil"
+    change(tmp_path / "model", skops_trusted_types=[name], pickled_model="model.bin")
+    with pytest.raises(UntrustedTypes):
+        load(tmp_path / "model")
+    with pytest.raises(UntrustedTypes):
+        replay.check(tmp_path / "model")
 
 
 def test_a_manifest_cannot_lead_out_of_its_folder(tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ from nbprod.flavors import (
     save,
     wrap_skops,
 )
+from nbprod.flavors.facts import read_manifest
 
 Module = Callable[[str, dict[str, str]], Any]
 X = np.array([[0.0], [1.0], [2.0], [3.0]])
@@ -72,6 +73,8 @@ def test_a_pipeline_is_saved_with_signature_example_and_exactly_the_types_that_i
 def test_the_requirements_are_what_the_model_needs_and_nothing_that_happens_to_be_imported(tmp_path: Path) -> None:
     assert "_pytest" in sys.modules
     save(linear(), tmp_path / "model", example=X)
+    conda = yaml.safe_load((tmp_path / "model/conda.yaml").read_text())
+    assert conda["dependencies"][-1]["pip"] == (tmp_path / "model/requirements.txt").read_text().splitlines()
     names = {line.partition("==")[0] for line in describe(tmp_path / "model").requirements}
     assert names - {"mlflow", "mlflow-skinny"} == {"numpy", "pandas", "scikit-learn", "scipy", "skops"}
     assert f"scikit-learn=={version('scikit-learn')}" in (tmp_path / "model/requirements.txt").read_text().splitlines()
@@ -260,6 +263,12 @@ def test_an_estimator_of_lightgbm_goes_through_its_own_flavour_and_skops(tmp_pat
         assert (saved.flavor, facts.flavor, facts.serialization) == (flavor, flavor, "skops")
         assert replay.check(tmp_path / flavor).compared
         assert type(load(tmp_path / flavor)) is type(model)
+
+
+def test_a_bare_booster_of_lightgbm_is_a_text_that_only_it_reads(tmp_path: Path) -> None:
+    manifest = {"serialization_format": "skops", "model_class": "lightgbm.basic.Booster", "data": "model.lgb"}
+    (tmp_path / "MLmodel").write_text(yaml.safe_dump({"flavors": {"lightgbm": manifest}}))
+    assert read_manifest(tmp_path).skops is None
 
 
 def test_a_model_folder_is_copied_as_it_is(tmp_path: Path) -> None:

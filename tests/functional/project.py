@@ -201,6 +201,7 @@ def wait_for(what: str, condition: Callable[[], object], *, seconds: float = 60)
 
 
 def clean_environment(cache: Path) -> dict[str, str]:
-    """The variables of this process without what would lead nbprod or MLflow elsewhere, and with caches of its own."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("NBPROD_", "MLFLOW_", "_MLFLOW_"))}
+    """The variables of this process without those that lead nbprod or MLflow elsewhere, and with caches of its own."""
+    elsewhere = ("NBPROD_", "MLFLOW_", "_MLFLOW_")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(elsewhere)}
     return {**kept, "XDG_CACHE_HOME": str(cache), "IPYTHONDIR": str(cache / "ipython"), "DO_NOT_TRACK": "true"}

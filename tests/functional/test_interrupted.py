@@ -7,7 +7,6 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
@@ -141,7 +140,7 @@ def test_two_runs_at_once_run_each_stage_once(project: Project) -> None:
 PARALLEL = """
 name: parallel
 stages:
-  left: {notebook: notebooks/says.ipynb, params: {other: right}}
+  left: {notebook: notebooks/says.ipynb, params: {other: right}, env: [DB_DSN]}
   right: {notebook: notebooks/says.ipynb, params: {other: left}}
 """
 
@@ -155,7 +154,7 @@ end = time.monotonic() + 60
 while not (folder / other).exists():
     assert time.monotonic() < end, "the other stage does not run beside this one"
     time.sleep(0.05)
-print(os.environ["NBPROD_STAGE"], Path(os.environ["NBPROD_STAGE_DIR"]).name, Path.cwd().name)
+print(len(os.environ["DB_DSN"]), os.environ["NBPROD_STAGE"], Path(os.environ["NBPROD_STAGE_DIR"]).name, Path.cwd().name)
 """
 
 WATCHED = """
@@ -185,9 +184,10 @@ def test_parallel_stages_see_their_own_environment_and_nbprod_itself_none_of_it(
     project.write("pipelines/parallel.yaml", PARALLEL)
     project.notebook("notebooks/says.ipynb", parameters('other = ""'), SAYS)
     program = [*PROGRAM[:-1], WATCHED]
-    done = project.call(*program, "run", "--jobs", "2")
+    secret = "postgres://me:open-sesame@example.org"
+    done = project.call(*program, "run", "--jobs", "2", DB_DSN=secret)
     assert done.stdout.splitlines()[-1] == "[] 1 0"
     for stage in ("left", "right"):
         executed = project.read(f"runs/latest/{stage}.ipynb")
-        assert printed(executed) == f"{stage} {stage} notebooks\n"
-    assert not Path(project.root, "notebooks", "runs").exists()
+        assert printed(executed) == f"{len(secret)} {stage} {stage} notebooks\n"
+    assert not [name for name, content in project.files(".").items() if b"open-sesame" in content]

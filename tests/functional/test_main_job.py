@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from tests.functional.conftest import Make
-from tests.functional.project import Done, Project, actions, stages
+from tests.functional.project import PAPERMILL, Done, Project, actions, stages
 
-ALL_RUN = {name: ("run", "succeeded") for name in ("prepare", "train", "evaluate")}
-ALL_REUSED = {name: ("reuse", "succeeded") for name in ALL_RUN}
+ALL_RUN = dict.fromkeys(("prepare", "train", "evaluate"), ("run", "succeeded"))
+ALL_REUSED = dict.fromkeys(ALL_RUN, ("reuse", "succeeded"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +25,7 @@ class Story:
     """What was done with one project, in this order.
 
     Attributes:
-        first: the first run, on a clean commit.
+        first: the first run, on a clean commit, and the entry that it made; its version then gets an alias.
         again: the same, with nothing changed.
         edited: the plan and the run after a notebook's text was edited.
         planned: the plan with another parameter of the second stage.
@@ -35,17 +35,13 @@ class Story:
 
     project: Project
     first: Done
+    entry: Any
     again: Done
     edited: tuple[Any, Any]
     planned: Any
     changed: Any
     partial: Done
     registered_after: dict[str, list[str]]
-
-    @property
-    def entry(self) -> Any:
-        """The first version's entry."""
-        return self.project.document("show", "penguins/1")
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +56,10 @@ def story(make_project: Make, beside_tests: Path) -> Story:
         registered[step] = [f"{row['name']}/{row['version']}" for row in project.document("models")]
 
     first = project.nbprod("run", "--json")
+    entry = project.document("show", "penguins/1")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        project.registry().set_registered_model_alias("penguins", "champion", "1")
     note("first")
     again = project.nbprod("run")
     notebook = project.read("notebooks/train.ipynb")
@@ -74,8 +74,8 @@ def story(make_project: Make, beside_tests: Path) -> Story:
     partial = project.nbprod("run", "--stage", "prepare", "--json")
     note("partial")
     return Story(
-        project=project, first=first, again=again, edited=edited, planned=planned, changed=changed, partial=partial,
-        registered_after=registered,
+        project=project, first=first, entry=entry, again=again, edited=edited, planned=planned, changed=changed,
+        partial=partial, registered_after=registered,
     )  # fmt: skip
 
 
@@ -152,6 +152,47 @@ def test_plan_says_for_each_stage_run_or_reuse_and_why(story: Story) -> None:
     ]  # fmt: skip
 
 
+def test_values_from_a_file_and_the_command_line_win_in_that_order(story: Story) -> None:
+    story.project.write("values.yaml", "train.n_trees: 30\n")
+    with_file = story.project.document("plan", "-f", "values.yaml")
+    assert actions(with_file) == {"prepare": "reuse", "train": "run", "evaluate": "run"}
+    over = story.project.document("plan", "-f", "values.yaml", "-p", "train.n_trees", "50")
+    assert set(actions(over).values()) == {"reuse"}
+    (story.project.root / "values.yaml").unlink()
+
+
+def test_an_input_may_be_set_and_its_bytes_decide(story: Story) -> None:
+    copy = story.project.root / "data" / "copy.parquet"
+    shutil.copy(story.project.root / "data" / "penguins.parquet", copy)
+    assert actions(story.project.document("plan", "-p", "raw", "data/copy.parquet"))["prepare"] == "reuse"
+    with copy.open("ab") as file:
+        file.write(b"more")
+    changed = story.project.document("plan", "-p", "raw", "data/copy.parquet")
+    copy.unlink()
+    assert set(actions(changed).values()) == {"run"}
+    assert "raw" in changed["stages"][0]["reasons"][0]
+
+
+def test_a_changed_module_of_the_project_reruns_the_stage_that_imports_it(story: Story) -> None:
+    module = story.project.root / "notebooks" / "features.py"
+    text = module.read_text()
+    module.write_text(text.replace('"month": 11', '"month": 10'))
+    try:
+        planned = story.project.document("plan")
+    finally:
+        module.write_text(text)
+    assert actions(planned) == {"prepare": "reuse", "train": "run", "evaluate": "run"}
+    assert any("features" in reason for reason in planned["stages"][1]["reasons"])
+
+
+def test_force_runs_what_has_not_changed_and_no_register_gives_no_version(story: Story) -> None:
+    planned = story.project.document("plan", "--stage", "train", "--force")
+    assert actions(planned) == {"prepare": "reuse", "train": "run"}
+    report = story.project.document("run", "--no-register")
+    assert stages(report) == ALL_REUSED
+    assert report["version"] is None
+
+
 def test_show_json_is_exactly_the_nbprod_json_of_the_registered_folder(story: Story) -> None:
     kept = (story.project.registered("penguins", "1") / "nbprod" / "nbprod.json").read_bytes()
     assert story.entry == json.loads(kept)
@@ -186,7 +227,7 @@ def test_the_entry_says_by_which_code_and_environment(story: Story) -> None:
     parameters = {stage["name"]: stage["parameters"] for stage in entry["run"]["stages"]}
     assert parameters["train"] == {"target": "Body Mass (g)", "n_trees": 50, "max_depth": 3, "seed": 0}
     assert entry["run"]["seed"] == 0
-    assert "scikit-learn" in entry["environment"]["freeze"]
+    assert any(line.startswith("scikit-learn==") for line in entry["environment"]["freeze"])
     assert entry["model"]["trusted"] == ["features.days_since_november"]
     assert {column["name"] for column in entry["model"]["signature"]["inputs"]} >= {"Species", "Date Egg"}
     assert not {"version", "aliases", "gates"} & set(entry)
@@ -205,32 +246,46 @@ def test_the_registered_folder_holds_the_model_and_everything_that_made_it(story
     assert "features.py" in {Path(name).name for name in entry["model"]["files"]}
 
 
-def test_a_version_of_changed_code_holds_the_diff(story: Story) -> None:
-    folder = story.project.registered("penguins", "2")
-    entry = story.project.document("show", "penguins/2")
-    diff = (folder / "nbprod" / "diff.patch").read_bytes()
-    assert entry["source"]["git"]["dirty"] is True
-    assert entry["source"]["git"]["diff"]["sha256"] == hashlib.sha256(diff).hexdigest()
-    assert b"Another title" in diff
+def test_a_version_of_changed_code_holds_the_diff_that_gives_the_code_back(story: Story, tmp_path: Path) -> None:
+    git = story.project.document("show", "penguins/2")["source"]["git"]
+    diff = story.project.registered("penguins", "2") / "nbprod" / "diff.patch"
+    assert git["dirty"] is True
+    assert git["diff_sha256"] == hashlib.sha256(diff.read_bytes()).hexdigest()
+    assert git["diff"] == diff.read_text()
+    story.project.call("git", "clone", "-q", str(story.project.root), str(tmp_path / "clone"))
+    story.project.call("git", "checkout", "-q", git["commit"], folder=tmp_path / "clone")
+    story.project.call("git", "apply", str(diff), folder=tmp_path / "clone")
+    again = tmp_path / "clone" / "notebooks" / "train.ipynb"
+    assert again.read_bytes() == (story.project.root / "notebooks" / "train.ipynb").read_bytes()
 
 
 def test_models_and_show_know_versions_aliases_and_main_metrics(story: Story) -> None:
-    assert [row["aliases"] for row in story.project.document("models")] == [[], []]
-    client = story.project.registry()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        client.set_registered_model_alias("penguins", "champion", "1")
-    try:
-        assert [row["aliases"] for row in story.project.document("models")] == [[], ["champion"]]
-        lines = story.project.nbprod("models").stdout.splitlines()
-        assert lines[2].split()[:4] == ["penguins", "1", "champion", "rmse"]
-        assert story.project.document("show", "penguins@champion") == story.entry
-    finally:
-        client.delete_registered_model_alias("penguins", "champion")
+    lines = story.project.nbprod("models").stdout.splitlines()
+    assert [line.split()[:4] for line in lines[1:]] == [
+        ["penguins", "2", "-", "rmse"], ["penguins", "1", "champion", "rmse"],
+    ]  # fmt: skip
+    assert story.project.document("show", "penguins@champion") == story.entry
     assert story.project.document("show", "penguins") == story.project.document("show", "penguins/2")
     shown = story.project.nbprod("show", "penguins/1").stdout
-    for words in ("penguins/1", "the nbprod maintainers", "rmse", "license: CC0-1.0", "predicts Body Mass (g)"):
+    for words in ("penguins/1", "champion", "the nbprod maintainers", "rmse", "CC0-1.0", "predicts Body Mass (g)"):
         assert words in shown
+
+
+def test_registering_moves_no_alias_and_changes_no_entry(story: Story) -> None:
+    assert [row["aliases"] for row in story.project.document("models")] == [[], ["champion"]]
+    assert story.project.document("show", "penguins/1") == story.entry
+
+
+def test_a_statement_gives_the_entry_its_name_and_version(story: Story) -> None:
+    (digest,) = [row["digest"] for row in story.project.document("models") if row["version"] == "1"]
+    found = [
+        statement
+        for name, content in story.project.files(".nbprod/artifacts").items()
+        if "/statements/" in name and (statement := json.loads(content))["subject"] == digest
+    ]
+    assert [(statement["schema"], statement["body"]["version"]) for statement in found] == [
+        ("nbprod/registration/1", "1")
+    ]
 
 
 def test_runs_lists_every_run_newest_first(story: Story) -> None:
@@ -289,25 +344,34 @@ def test_a_pipeline_run_is_one_mlflow_run_with_a_child_for_each_stage_that_ran(s
 
 
 def test_plain_mlflow_scores_the_version_without_nbprod(story: Story, tmp_path: Path) -> None:
-    (tmp_path / "hidden").mkdir()
-    (tmp_path / "hidden" / "sitecustomize.py").write_text(
-        "import sys\n"
-        "class Hidden:\n"
-        "    def find_spec(self, name, path=None, target=None):\n"
-        "        if name.partition('.')[0] in ('nbprod', 'features'):\n"
-        "            raise ModuleNotFoundError(f'No module named {name!r}', name=name)\n"
-        "sys.meta_path.insert(0, Hidden())\n".replace("('nbprod', 'features')", "('nbprod',)")
-    )
+    blocked = tmp_path / "blocked"
+    (blocked / "nbprod").mkdir(parents=True)
+    (blocked / "nbprod" / "__init__.py").write_text("raise ImportError('nbprod is not installed here')")
     folder = story.project.registered("penguins", "1")
-    example = story.entry["model"]["example"]
-    (tmp_path / "rows.json").write_text(json.dumps(json.loads((folder / "serving_input_example.json").read_text())))
-    done = story.project.call(
-        sys.executable, "-m", "mlflow", "models", "predict", "-m", "models:/penguins/1",
-        "--env-manager", "local", "-i", str(tmp_path / "rows.json"),
+    story.project.call(
+        sys.executable, "-P", "-m", "mlflow", "models", "predict", "-m", "models:/penguins/1", "--env-manager", "local",
+        "-i", str(folder / "serving_input_example.json"), "-o", str(tmp_path / "answer.json"),
         folder=tmp_path,
-        PYTHONPATH=str(tmp_path / "hidden"),
+        PYTHONPATH=str(blocked),
+        MLFLOW_DISABLE_TELEMETRY="true",
         MLFLOW_TRACKING_URI=f"sqlite:///{story.project.root / '.nbprod' / 'mlflow.db'}",
     )  # fmt: skip
-    answer = json.loads(done.stdout.splitlines()[-1])["predictions"]
-    assert example is not None
+    answer = json.loads((tmp_path / "answer.json").read_text())["predictions"]
+    assert len(answer) == 5
     assert answer == pytest.approx(story.entry["model"]["example_predictions"])
+
+
+@pytest.mark.slow
+def test_a_notebook_gives_the_same_metrics_under_plain_papermill(story: Story, tmp_path: Path) -> None:
+    import scrapbook
+
+    story.project.document("run")  # so that runs/latest, where the notebook's defaults point, is of the first version
+    target = tmp_path / "evaluate.ipynb"
+    story.project.call(
+        *PAPERMILL, "--no-progress-bar", "--cwd", "notebooks", "notebooks/evaluate.ipynb", str(target)
+    )  # fmt: skip
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        scraps = scrapbook.read_notebook(str(target)).scraps
+    found = {name: scrap.data["value"] for name, scrap in scraps.items() if name.startswith("metric/")}
+    assert found == {f"metric/{m['dataset']}/{m['name']}": m["value"] for m in story.entry["metrics"]}

@@ -1,16 +1,17 @@
-"""Models that may and may not become a version: what the notebook defines, what is not trusted, what cannot be replayed."""
+"""Models that may and may not become a version: defined in the notebook, not trusted, not to be replayed."""
 
 from __future__ import annotations
 
 import json
 import shutil
+import sys
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from tests.functional.conftest import Make
-from tests.functional.project import Done, Project, actions, stages
+from tests.functional.project import Done, Project, actions, parameters, stages
 
 DATA = """
 import numpy as np
@@ -102,7 +103,7 @@ def story(make_project: Make) -> Story:
     project.write("notebooks/shapes/factor.py", "FACTOR = 2\n")
     project.write("notebooks/home.py", AT_HOME)
     for name, cell in (("with_lambda", WITH_LAMBDA), ("with_class", WITH_CLASS), ("with_module", WITH_MODULE)):
-        project.notebook(f"notebooks/{name}.ipynb", DATA, cell)
+        project.notebook(f"notebooks/{name}.ipynb", DATA, cell, parameters('rows = "x"  # input'))
     project.notebook(
         "notebooks/at_home.ipynb",
         DATA,
@@ -111,7 +112,11 @@ def story(make_project: Make) -> Story:
     write_pipeline(project, "refused", {name: name for name in ("with_lambda", "with_class", "with_module")})
     refused = project.document("run", "refused", code=3)
     trusts = MODEL.replace("}", ", trusted: [shapes.doubling.Doubled]}")
+    project.write("data/rows.csv", "a\n1\n")
     write_pipeline(project, "doubled", {"train": "with_module"}, trusts)
+    pipeline = project.root / "pipelines" / "doubled.yaml"
+    unkept = ".ipynb, inputs: {rows: {path: data/rows.csv, keep: false}}}"
+    pipeline.write_text(pipeline.read_text().replace(".ipynb}", unkept))
     trusted = project.nbprod("run", "doubled")
     write_pipeline(project, "at_home", {"train": "at_home"}, MODEL.replace("}", ", trusted: [home.AtHome]}"))
     at_home = project.nbprod("run", "at_home", code=4)
@@ -162,6 +167,15 @@ def test_a_type_that_the_pipeline_trusts_becomes_part_of_the_entry(story: Story)
     assert "trusted: [shapes.doubling.Doubled]" in entry["pipeline"]["text"]
 
 
+def test_data_that_is_not_to_be_kept_is_said_to_be_gone_but_known_by_its_digest(story: Story) -> None:
+    (rows,) = story.project.document("show", "doubled/1")["inputs"]
+    assert rows["kept"] is False
+    assert rows["bytes"] == 4
+    done = story.project.nbprod("fetch", "doubled/1", "rows", code=4)
+    assert "was not kept" in done.stderr
+    assert rows["sha256"] in done.stderr
+
+
 def test_the_projects_modules_travel_with_the_model_and_answer_without_the_project(story: Story) -> None:
     folder = story.project.registered("doubled", "1")
     travelled = {path.relative_to(folder).as_posix() for path in folder.rglob("*.py")}
@@ -177,18 +191,11 @@ def test_the_projects_modules_travel_with_the_model_and_answer_without_the_proje
     hidden = (story.project.root / "notebooks").rename(story.project.root / "moved")
     try:
         done = story.project.call(
-            *story_python(), ask, str(elsewhere / "model"), folder=elsewhere, MLFLOW_DISABLE_TELEMETRY="true"
+            sys.executable, "-P", "-c", ask, str(elsewhere / "model"), folder=elsewhere, MLFLOW_DISABLE_TELEMETRY="true"
         )
     finally:
         hidden.rename(story.project.root / "notebooks")
     assert json.loads(done.stdout.splitlines()[-1]) == [2.0, 6.0]
-
-
-def story_python() -> list[str]:
-    """This Python, without nbprod's program."""
-    import sys
-
-    return [sys.executable, "-P", "-c"]
 
 
 def test_a_model_that_works_only_in_its_stage_is_not_registered(story: Story) -> None:

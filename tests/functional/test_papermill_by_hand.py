@@ -1,4 +1,4 @@
-"""A notebook that the plain papermill command ran becomes a version afterwards: measured now, and unknown where it cannot be."""
+"""A notebook that the plain papermill command ran becomes a version: measured only now, unknown where it cannot be."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Story:
     Attributes:
         folder: the entry with the MLflow model folder that the notebook logged.
         file: the entry with the bare ``.skops`` file, and one more input.
-        again: what registering the first a second time says.
+        again: what registering the first a second time says, without a path: the notebook logged one model.
     """
 
     project: Project
@@ -63,8 +63,8 @@ def story(make_project: Make) -> Story:
         *PAPERMILL, "--no-progress-bar", "--cwd", "notebooks", "notebooks/train.ipynb", "executed.ipynb", "-p", "alpha",
         "0.5",
     )  # fmt: skip
-    first = ("register", "executed.ipynb", "--name", "ridge", "--model", "runs/scratch/model")
-    report = project.document(*first)
+    first = ("register", "executed.ipynb", "--name", "ridge")
+    report = project.document(*first, "--model", "runs/scratch/model")
     assert report == {"version": {"name": "ridge", "version": "1"}, "new": True}
     project.document(
         "register", "executed.ipynb", "--name", "bare", "--model", "notebooks/ridge.skops", "--input", "other"

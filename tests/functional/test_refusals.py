@@ -78,9 +78,9 @@ def line_of(path: str, project: Project, text: str) -> range:
     ("old", "new", "says"),
     [
         ("n_trees: 20", "ntrees: 20", "has no parameter 'ntrees'. Did you mean 'n_trees'?"),
-        ("n_trees: 20", "n_trees: many", "n_trees must be int, not str (\"many\")"),
+        ("n_trees: 20", "n_trees: many", 'n_trees must be int, not str ("many")'),
         ("kind: small", "kind: medium", "kind must be Literal"),
-        ("columns: [a]", "columns: a", "columns must be list[str], not str (\"a\")"),
+        ("columns: [a]", "columns: a", 'columns must be list[str], not str ("a")'),
         ("data/raw.csv", "data/rew.csv", "'data/rew.csv'"),
         ("prepare.table", "prepare.tabel", "Did you mean 'table'?"),
         ("    inputs: {raw", "    input: {raw", "Did you mean 'inputs'?"),
@@ -101,7 +101,7 @@ def test_a_mistake_in_the_pipeline_is_shown_with_file_line_and_what_was_meant(
     [
         (("-p", "n_treez", "3"), "-p n_treez: no notebook has a parameter 'n_treez'. Did you mean 'n_trees'?"),
         (("-p", "train.n_tree", "3"), "Did you mean 'train.n_trees'?"),
-        (("-p", "n_trees", "many"), "n_trees must be int, not str (\"many\")"),
+        (("-p", "n_trees", "many"), 'n_trees must be int, not str ("many")'),
         (("-p", "columns", "[1]"), "columns must be list[str], not list ([1])"),
         (("-p", "raw", "data/rew.csv"), "'data/rew.csv'"),
         (("-p", "prepare.table", "x.csv"), "outputs cannot be set"),
@@ -206,10 +206,10 @@ def test_check_warns_of_a_first_stage_without_inputs_and_of_data_without_a_card(
     )
     report = project.document("check", "warned")
     assert report["errors"] == []
-    first, second = report["warnings"]
-    assert "stage 'fetches' has no inputs" in first
-    assert "refresh" in first
-    assert "data/raw.csv has no card" in second
+    assert len(report["warnings"]) == 2
+    assert "stage 'fetches' has no inputs" in report["warnings"][0]
+    assert "refresh" in report["warnings"][0]
+    assert "data/raw.csv has no card" in report["warnings"][1]
 
 
 def test_nothing_ran_for_any_refusal(project: Project, tmp_path: Path) -> None:

@@ -109,9 +109,7 @@ def test_a_notebook_as_people_write_them_runs_unmodified(make_project: Make, bes
 
 
 @pytest.mark.slow
-def test_three_classes_with_names_go_through_everything(
-    make_project: Make, beside_tests: Path, tmp_path: Path
-) -> None:
+def test_three_classes_with_names_go_through_everything(make_project: Make, beside_tests: Path, tmp_path: Path) -> None:
     project = make_project("wine")
     shutil.copytree(beside_tests / "projects" / "multiclass", project.root, dirs_exist_ok=True)
     report = project.document("run", "--preset", "smoke", "--name", "wine-smoke")

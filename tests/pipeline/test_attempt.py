@@ -9,6 +9,8 @@ import pytest
 
 from nbprod.digest import sha256_file, sha256_path
 from nbprod.entities import Artifact, Metric, StageRun
+from nbprod.executors import Control
+from nbprod.pipeline.attempt import run_stage
 from nbprod.pipeline.bind import Setting
 from nbprod.pipeline.events import StageStarted
 from nbprod.registry import Observed
@@ -119,7 +121,15 @@ def test_what_a_stage_read_and_left_is_measured(one: Lab) -> None:
 def test_everything_that_was_measured_is_kept(one: Lab) -> None:
     found = ended(one)
     assert found.executed is not None
-    assert [one.store.holds(item) for item in (*found.inputs.values(), *found.outputs.values(), found.executed)] == [True] * 3
+    assert [one.store.holds(item) for item in (*found.inputs.values(), *found.outputs.values(), found.executed)] == [
+        True
+    ] * 3
+
+
+def test_a_result_can_be_found_as_soon_as_the_stage_is_no_longer_locked(one: Lab) -> None:
+    (item,) = one.bind()
+    found = run_stage(one.bench(), item, one.planner().decide(item, {}), Control())
+    assert one.index.result(found.key) == found, "though the run has not been saved yet"
 
 
 def test_an_output_is_read_only_and_the_executed_notebook_is_not(one: Lab) -> None:
@@ -151,7 +161,8 @@ def test_what_a_notebook_reports_is_read_from_it(one: Lab) -> None:
         "a",
         "write(out, 'x')",
         "job.report('metric', 'auc', 0.9, dataset='test')\njob.report('artifact', 'roc.txt', {'path': 'roc.txt'})",
-        "write(job.folder / 'roc.txt', 'curve')\n(job.folder / 'model').mkdir()\nwrite(job.folder / 'model/MLmodel', 'm')\n"
+        "write(job.folder / 'roc.txt', 'curve')\n(job.folder / 'model').mkdir()\n"
+        "write(job.folder / 'model/MLmodel', 'm')\n"
         "job.report('model', 'model', {'path': 'model'})",
         parameters=PARAMETERS,
     )
@@ -185,7 +196,11 @@ def test_a_cell_that_fails_is_recorded_with_all_that_a_person_needs(one: Lab) ->
     one.notebook("a", "write(out, 'half')", "1 / 0", "never = 1", parameters=PARAMETERS)
     found = ended(one)
     assert found.error is not None
-    assert (found.error.message, found.error.cell, found.error.source) == ("ZeroDivisionError: division by zero", 3, "1 / 0")
+    assert (found.error.message, found.error.cell, found.error.source) == (
+        "ZeroDivisionError: division by zero",
+        3,
+        "1 / 0",
+    )
     assert "ZeroDivisionError" in found.error.traceback
     assert (found.status, found.cells, found.pending) == ("failed", 4, 1)
     assert found.executed is not None
@@ -211,8 +226,9 @@ def test_after_the_last_attempt_a_stage_has_failed(one: Lab) -> None:
 
 def test_an_attempt_finds_nothing_of_the_one_before(one: Lab) -> None:
     one.pipeline(ONE + "    retries: 1\n")
-    code = "assert not (job.folder / 'left').exists()\nwrite(job.folder / 'left', 'x')\nassert job.environment['NBPROD_ATTEMPT'] == '2'"
-    one.notebook("a", code, "write(out, 'x')", parameters=PARAMETERS)
+    alone = "assert not (job.folder / 'left').exists()\nwrite(job.folder / 'left', 'x')"
+    second = "assert job.environment['NBPROD_ATTEMPT'] == '2'"
+    one.notebook("a", alone, second, "write(out, 'x')", parameters=PARAMETERS)
     assert ended(one).attempts == 2
 
 
@@ -246,7 +262,9 @@ def test_a_stage_in_time_does_not_fail_for_having_a_timeout(one: Lab) -> None:
 
 def test_a_file_of_the_project_that_a_stage_changed_fails_it(one: Lab) -> None:
     one.notebook("a", "write(out, 'x')\nwrite(raw, 'changed')", parameters=PARAMETERS)
-    assert message(ended(one)) == "changed its input 'raw' (data.csv): write to an output instead, inputs are only read."
+    assert (
+        message(ended(one)) == "changed its input 'raw' (data.csv): write to an output instead, inputs are only read."
+    )
     assert (one.root / "data.csv").read_text() == "changed", "nbprod does not write to other people's files"
 
 

@@ -31,7 +31,9 @@ def two(lab: Lab) -> Lab:
     """Two stages whose notebooks share the parameter ``seed``."""
     lab.file("data.csv")
     lab.notebook("prepare", "pass", parameters="raw = ''  # input\ntrain = ''  # output\nsample = 10\nseed: int = 0")
-    lab.notebook("train", "log_model(1)", parameters="train = ''  # input\nrate: float = 0.1\nseed: int = 0\nword: str = ''")
+    lab.notebook(
+        "train", "log_model(1)", parameters="train = ''  # input\nrate: float = 0.1\nseed: int = 0\nword: str = ''"
+    )
     return lab.pipeline(TWO)
 
 
@@ -62,6 +64,11 @@ def test_a_bound_stage_has_its_values_and_knows_where_its_inputs_come_from(two: 
         "prepare", {"sample": 100}, {"raw": "data.csv"}, {},
     )  # fmt: skip
     assert (train.files, train.sources) == ({}, {"train": ("prepare", "train")})
+
+
+def test_stages_with_the_same_kernel_share_it_so_that_what_is_installed_is_listed_once(two: Lab) -> None:
+    prepare, train = two.bind()
+    assert prepare.kernel is train.kernel
 
 
 def test_values_take_the_type_of_the_parameters_cell(two: Lab) -> None:
@@ -137,14 +144,24 @@ def test_a_setting_that_names_an_output_is_refused(two: Lab, declared: str) -> N
     ("setting", "said"),
     [
         (typed("sampel", "1"), "-p sampel: no notebook has a parameter 'sampel'. Did you mean 'sample'?"),
-        (typed("prepare.sampel", "1"), "-p prepare.sampel: no notebook has a parameter 'prepare.sampel'. Did you mean 'prepare.sample'?"),
-        (typed("xyz", "1"), "-p xyz: no notebook has a parameter 'xyz'. There is: rate, raw, sample, seed, train, word."),
+        (
+            typed("prepare.sampel", "1"),
+            "-p prepare.sampel: no notebook has a parameter 'prepare.sampel'. Did you mean 'prepare.sample'?",
+        ),
+        (
+            typed("xyz", "1"),
+            "-p xyz: no notebook has a parameter 'xyz'. There is: rate, raw, sample, seed, train, word.",
+        ),
         (preset("sampel", 1), "preset smoke: no notebook has a parameter 'sampel'. Did you mean 'sample'?"),
-        (typed("sample", "many"), "-p sample: sample must be int, not str (\"many\")."),
-        (preset("rate", "fast"), "preset smoke: rate must be float, not str (\"fast\")."),
-        (preset("seed", 1.5), "preset smoke: seed must be int, not float (1.5). That is its default's type; declare another in the parameters cell (`seed: float = ...`)."),
+        (typed("sample", "many"), '-p sample: sample must be int, not str ("many").'),
+        (preset("rate", "fast"), 'preset smoke: rate must be float, not str ("fast").'),
+        (
+            preset("seed", 1.5),
+            "preset smoke: seed must be int, not float (1.5). That is its default's type; declare another in the "
+            "parameters cell (`seed: float = ...`).",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_setting_that_fits_nowhere_is_refused(two: Lab, setting: Setting, said: str) -> None:
     assert refusal(two, setting, kind=ParameterError) == said
 
@@ -160,13 +177,30 @@ def test_where_no_notebook_has_parameters_that_is_said(lab: Lab) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("{sample: 100}", "{sampel: 100}", "p.yaml:3: notebooks/prepare.ipynb (cell 1) has no parameter 'sampel'. Did you mean 'sample'?"),
-        ("{raw: data", "{row: data", "p.yaml:3: notebooks/prepare.ipynb (cell 1) has no parameter 'row'. Did you mean 'raw'?"),
-        ("{train: train.csv}", "{train: train.csv, test: test.csv}", "p.yaml:3: notebooks/prepare.ipynb (cell 1) has no parameter 'test'. There is: raw, sample, seed, train."),
-        ("{rate: 1}", "{rate: fast}", "p.yaml:8: rate must be float, not str (\"fast\")."),
-        ("{sample: 100}", "{sample: 1.5}", "p.yaml:3: sample must be int, not float (1.5). That is its default's type; declare another in the parameters cell (`sample: float = ...`)."),
+        (
+            "{sample: 100}",
+            "{sampel: 100}",
+            "p.yaml:3: notebooks/prepare.ipynb (cell 1) has no parameter 'sampel'. Did you mean 'sample'?",
+        ),
+        (
+            "{raw: data",
+            "{row: data",
+            "p.yaml:3: notebooks/prepare.ipynb (cell 1) has no parameter 'row'. Did you mean 'raw'?",
+        ),
+        (
+            "{train: train.csv}",
+            "{train: train.csv, test: test.csv}",
+            "p.yaml:3: notebooks/prepare.ipynb (cell 1) has no parameter 'test'. There is: raw, sample, seed, train.",
+        ),
+        ("{rate: 1}", "{rate: fast}", 'p.yaml:8: rate must be float, not str ("fast").'),
+        (
+            "{sample: 100}",
+            "{sample: 1.5}",
+            "p.yaml:3: sample must be int, not float (1.5). That is its default's type; declare another in the "
+            "parameters cell (`sample: float = ...`).",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_name_or_value_that_the_notebook_does_not_take_is_refused(two: Lab, old: str, new: str, said: str) -> None:
     two.pipeline(TWO.replace(old, new))
     assert refusal(two, kind=ParameterError) == f"pipelines/{said}"
@@ -175,12 +209,32 @@ def test_a_name_or_value_that_the_notebook_does_not_take_is_refused(two: Lab, ol
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("data.csv", "daat.csv", "p.yaml:3: input 'raw' of stage 'prepare' is 'daat.csv', which is no file in the project and no output of a stage. Did you mean 'data.csv'?"),
-        ("data.csv", "nowhere/x", "p.yaml:3: input 'raw' of stage 'prepare' is 'nowhere/x', which is no file in the project and no output of a stage."),
-        ("prepare.train", "prepar.train", "p.yaml:8: input 'train' of stage 'train' is 'prepar.train', which is no file in the project and no output of a stage. Did you mean 'prepare.train'?"),
-        ("prepare.train", "prepare.trian", "p.yaml:8: input 'train' of stage 'train' refers to 'prepare.trian', which stage 'prepare' does not make. Did you mean 'train'?"),
+        (
+            "data.csv",
+            "daat.csv",
+            "p.yaml:3: input 'raw' of stage 'prepare' is 'daat.csv', which is no file in the project and no "
+            "output of a stage. Did you mean 'data.csv'?",
+        ),
+        (
+            "data.csv",
+            "nowhere/x",
+            "p.yaml:3: input 'raw' of stage 'prepare' is 'nowhere/x', which is no file in the project and no "
+            "output of a stage.",
+        ),
+        (
+            "prepare.train",
+            "prepar.train",
+            "p.yaml:8: input 'train' of stage 'train' is 'prepar.train', which is no file in the project and no "
+            "output of a stage. Did you mean 'prepare.train'?",
+        ),
+        (
+            "prepare.train",
+            "prepare.trian",
+            "p.yaml:8: input 'train' of stage 'train' refers to 'prepare.trian', which stage 'prepare' does not "
+            "make. Did you mean 'train'?",
+        ),
     ],
-)  # fmt: skip
+)
 def test_an_input_that_is_not_there_is_refused(two: Lab, old: str, new: str, said: str) -> None:
     two.pipeline(TWO.replace(old, new))
     assert refusal(two) == f"pipelines/{said}"
@@ -200,7 +254,8 @@ def test_an_input_behind_a_url_is_not_looked_for(two: Lab) -> None:
 def test_a_stage_that_makes_nothing_cannot_be_referred_to(two: Lab) -> None:
     two.pipeline(TWO.replace("    outputs: {train: train.csv}\n", ""))
     assert refusal(two) == (
-        "pipelines/p.yaml:7: input 'train' of stage 'train' refers to 'prepare.train', which stage 'prepare' does not make."
+        "pipelines/p.yaml:7: input 'train' of stage 'train' refers to 'prepare.train', which stage 'prepare' "
+        "does not make."
         " It has no outputs and logs nothing: call nbprod.log_model in it."
     )
 
@@ -225,7 +280,10 @@ def test_a_model_must_be_something_that_its_notebook_can_be_seen_to_log(
     if hint is None:
         assert len(two.bind()) == 2
     else:
-        assert refusal(two) == f"pipelines/p.yaml:12: model.from refers to '{source}', which stage 'train' does not make.{hint}"
+        assert (
+            refusal(two)
+            == f"pipelines/p.yaml:12: model.from refers to '{source}', which stage 'train' does not make.{hint}"
+        )
 
 
 def test_a_parameter_that_is_named_like_a_secret_is_refused(lab: Lab) -> None:
@@ -257,12 +315,32 @@ def test_a_pipeline_in_which_all_is_well_has_no_warnings(two: Lab) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("", "", "stage 'prepare': data.csv has no card: write data.csv.card.yaml with its origin, licence and terms of use."),
-        ("    inputs: {raw: data.csv}\n", "", "stage 'prepare' has no inputs, so it runs once and never again until its code changes: name its data under `inputs:`, or set `refresh:` if it fetches something."),
-        ("    inputs: {raw: data.csv}\n", "    refresh: 1d\n", "stage 'prepare': the notebook calls 'raw' an input, but the pipeline does not set it under `inputs:`, so it is not tracked."),
-        ("    outputs: {train: train.csv}\n", "", "stage 'prepare': the notebook calls 'train' an output, but the pipeline does not set it under `outputs:`, so it is not tracked."),
+        (
+            "",
+            "",
+            "stage 'prepare': data.csv has no card: write data.csv.card.yaml with its origin, licence and terms "
+            "of use.",
+        ),
+        (
+            "    inputs: {raw: data.csv}\n",
+            "",
+            "stage 'prepare' has no inputs, so it runs once and never again until its code changes: name its "
+            "data under `inputs:`, or set `refresh:` if it fetches something.",
+        ),
+        (
+            "    inputs: {raw: data.csv}\n",
+            "    refresh: 1d\n",
+            "stage 'prepare': the notebook calls 'raw' an input, but the pipeline does not set it under "
+            "`inputs:`, so it is not tracked.",
+        ),
+        (
+            "    outputs: {train: train.csv}\n",
+            "",
+            "stage 'prepare': the notebook calls 'train' an output, but the pipeline does not set it under "
+            "`outputs:`, so it is not tracked.",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_is_likely_not_meant_is_warned_of(two: Lab, old: str, new: str, said: str) -> None:
     text = TWO.replace(old, new)
     if "train: train.csv" not in text:
@@ -293,7 +371,9 @@ def test_nothing_that_is_wrong_is_no_problem(two: Lab) -> None:
 
 
 def test_another_kernel_runs_all_notebooks(two: Lab, tmp_path: Path) -> None:
-    with pytest.raises(NotebookError, match=r"notebooks/prepare.ipynb: names the kernel 'no-such', which is not installed"):
+    with pytest.raises(
+        NotebookError, match=r"notebooks/prepare.ipynb: names the kernel 'no-such', which is not installed"
+    ):
         from nbprod.pipeline.bind import bind
 
         bind(two.spec, two.project, kernel="no-such", cache=CACHE)

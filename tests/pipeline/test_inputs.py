@@ -45,6 +45,15 @@ def test_a_folder_is_measured_as_a_whole(lab: Lab) -> None:
     assert (artifact.kind, artifact.size, artifact.sha256) == ("folder", 4, sha256_path(lab.root / "data"))
 
 
+def test_a_file_that_went_away_after_the_checks_is_an_error_that_names_it(lab: Lab) -> None:
+    path = lab.file("data.csv", "data")
+    (item,) = reading(lab, "data.csv").bind()
+    path.unlink()
+    with pytest.raises(ArtifactError) as caught:
+        lab.inputs.of(item, {})
+    assert str(caught.value) == "data.csv: input 'x' of stage 'a' cannot be read (No such file or directory)."
+
+
 def test_a_file_behind_a_url_is_brought_here(lab: Lab, remote: fsspec.AbstractFileSystem) -> None:
     remote.pipe_file("/bucket/data.csv", b"data")
     artifact = found(reading(lab, "memory://bucket/data.csv"))

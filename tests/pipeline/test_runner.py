@@ -147,7 +147,8 @@ def test_a_result_that_the_store_no_longer_holds_whole_is_made_again(diamond: La
     assert second.status == "succeeded"
     assert actions(second) == {"first": "reuse", "left": "run", "right": "reuse", "join": "reuse"}
     assert stage_of(second, "left").reasons == (
-        "its bytes were changed after it was stored, so it was taken out: run again, the stage that makes it will rerun.",
+        "its bytes were changed after it was stored, so it was taken out: run again, the stage that makes it "
+        "will rerun.",
     )
     assert text_of(diamond, second, "left") == "data!l"
 
@@ -314,7 +315,10 @@ def test_what_another_process_makes_meanwhile_is_used_and_not_made_twice(lab: La
     other.close()
     assert lab.executor.executed == ["a"]
     assert [event for event in other.events if isinstance(event, StageWaits)] == [StageWaits(stage="a")]
-    assert (actions(waited), stage_of(waited, "a").reasons) == ({"a": "reuse"}, (f"run {found[0].id} made it meanwhile",))
+    assert (actions(waited), stage_of(waited, "a").reasons) == (
+        {"a": "reuse"},
+        (f"run {found[0].id} made it meanwhile",),
+    )
     assert text_of(lab, waited, "a") == "x"
 
 

@@ -85,9 +85,17 @@ def test_everything_that_a_pipeline_says_is_read() -> None:
         repeats=3, warm=True, resources={"memory": "4GB"}, line=14,
     )  # fmt: skip
     spec = ModelSpec(
-        name="employment", source="train.model", metrics=("train",), main_metric="roc_auc", data={"train": "prepare.train"},
-        target="employed", groups=("sex", "rac1p"), owner="a team", trusted=("features.Scaler",), line=21,
-    )  # fmt: skip
+        name="employment",
+        source="train.model",
+        metrics=("train",),
+        main_metric="roc_auc",
+        data={"train": "prepare.train"},
+        target="employed",
+        groups=("sex", "rac1p"),
+        owner="a team",
+        trusted=("features.Scaler",),
+        line=21,
+    )
     assert parse_pipeline(WHOLE, file="pipelines/employment.yaml") == Pipeline(
         name="employment",
         stages=(prepare, train),
@@ -122,15 +130,29 @@ def test_a_model_needs_only_a_name_and_where_it_comes_from() -> None:
         ("name: p\nstage: {}", "p.yaml:2: unknown key 'stage'. Did you mean 'stages'?"),
         ("stages: [a]", "p.yaml:1: stages must be a mapping (`key: value` lines), not a list."),
         ("name: p\nstages:\n  7: {}", "p.yaml:2: the key 7 must be text: put it in quotes."),
-        ("name: p\nstages:\n  a b: {}", "p.yaml:3: stages.a b must be a name of letters, digits, '_' and '-' that begins with a letter, not the text 'a b'."),
-        ("name: 2015\nstages: {a: {notebook: a.ipynb}}", "p.yaml:1: name must be a name of letters, digits, '_' and '-' that begins with a letter, not the number 2015."),
+        (
+            "name: p\nstages:\n  a b: {}",
+            "p.yaml:3: stages.a b must be a name of letters, digits, '_' and '-' that begins with a letter, not "
+            "the text 'a b'.",
+        ),
+        (
+            "name: 2015\nstages: {a: {notebook: a.ipynb}}",
+            "p.yaml:1: name must be a name of letters, digits, '_' and '-' that begins with a letter, not the "
+            "number 2015.",
+        ),
         ("name: p\nstages:\n  a: 7", "p.yaml:3: stages.a must be a mapping (`key: value` lines), not the number 7."),
         ("name: p\nstages:\n  a: {}", "p.yaml:3: stage 'a' needs `notebook:` with the path of a notebook."),
         ("name: p\nstages:\n  a: {notebook: 7}", "p.yaml:3: stage 'a' needs `notebook:` with the path of a notebook."),
-        ("environment: some\nstages: {a: {notebook: a.ipynb}}", "p.yaml:1: environment must be `imports` or `full`, not the text 'some'."),
-        ("stages: {a: {notebook: a.ipynb}}\npresets: {smoke: 7}", "p.yaml:2: presets.smoke must be a mapping (`key: value` lines), not the number 7."),
+        (
+            "environment: some\nstages: {a: {notebook: a.ipynb}}",
+            "p.yaml:1: environment must be `imports` or `full`, not the text 'some'.",
+        ),
+        (
+            "stages: {a: {notebook: a.ipynb}}\npresets: {smoke: 7}",
+            "p.yaml:2: presets.smoke must be a mapping (`key: value` lines), not the number 7.",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_is_no_pipeline_is_refused(text: str, said: str) -> None:
     assert refusal(text) == said
 
@@ -142,28 +164,67 @@ def test_what_is_no_pipeline_is_refused(text: str, said: str) -> None:
         ("    params: [1]", "p.yaml:5: stages.a.params must be a mapping (`key: value` lines), not a list."),
         ("    params: {n-trees: 7}", "p.yaml:5: 'n-trees' cannot be a parameter: it is not a Python name."),
         ("    params: {x: 1}\n    inputs: {x: x.csv}", "p.yaml:6: 'x' stands in both params and inputs: keep one."),
-        ("    inputs: {x: x.csv}\n    outputs: {x: x.csv}", "p.yaml:6: 'x' stands in both inputs and outputs: keep one."),
+        (
+            "    inputs: {x: x.csv}\n    outputs: {x: x.csv}",
+            "p.yaml:6: 'x' stands in both inputs and outputs: keep one.",
+        ),
         ("    inputs:\n      x: 7", "p.yaml:6: input 'x' must be `stage.output`, a path or a URL."),
         ("    inputs:\n      x: {keep: false}", "p.yaml:6: input 'x' must be `stage.output`, a path or a URL."),
-        ("    inputs:\n      x: {path: x.csv, kept: no}", "p.yaml:6: unknown key 'kept' in stages.a.inputs.x. Did you mean 'keep'?"),
+        (
+            "    inputs:\n      x: {path: x.csv, kept: no}",
+            "p.yaml:6: unknown key 'kept' in stages.a.inputs.x. Did you mean 'keep'?",
+        ),
         ("    inputs:\n      x: {path: x.csv, keep: no}", "p.yaml:6: keep must be true or false, not the text 'no'."),
-        ("    outputs: {x: /tmp/x.csv}", "p.yaml:5: output 'x' must be a file name within the stage's own folder, such as x.parquet."),
-        ("    outputs: {x: ../x.csv}", "p.yaml:5: output 'x' must be a file name within the stage's own folder, such as x.parquet."),
-        ("    outputs: {x: ~/x.csv}", "p.yaml:5: output 'x' must be a file name within the stage's own folder, such as x.parquet."),
-        ("    outputs: {x: 'a\\x.csv'}", "p.yaml:5: output 'x' must be a file name within the stage's own folder, such as x.parquet."),
-        ("    outputs: {x: 7}", "p.yaml:5: output 'x' must be a file name within the stage's own folder, such as x.parquet."),
-        ("    outputs: {x: .}", "p.yaml:5: output 'x' must be a file name within the stage's own folder, such as x.parquet."),
-        ("    outputs: {x: ''}", "p.yaml:5: output 'x' must be a file name within the stage's own folder, such as x.parquet."),
-        ("    outputs:\n      x: a.csv\n      y: a.csv", "p.yaml:7: two outputs are called a.csv: give each its own file name."),
-        ("    outputs:\n      x: a.csv\n      y: ./a.csv", "p.yaml:7: two outputs are called ./a.csv: give each its own file name."),
+        (
+            "    outputs: {x: /tmp/x.csv}",
+            "p.yaml:5: output 'x' must be a file name within the stage's own folder, such as x.parquet.",
+        ),
+        (
+            "    outputs: {x: ../x.csv}",
+            "p.yaml:5: output 'x' must be a file name within the stage's own folder, such as x.parquet.",
+        ),
+        (
+            "    outputs: {x: ~/x.csv}",
+            "p.yaml:5: output 'x' must be a file name within the stage's own folder, such as x.parquet.",
+        ),
+        (
+            "    outputs: {x: 'a\\x.csv'}",
+            "p.yaml:5: output 'x' must be a file name within the stage's own folder, such as x.parquet.",
+        ),
+        (
+            "    outputs: {x: 7}",
+            "p.yaml:5: output 'x' must be a file name within the stage's own folder, such as x.parquet.",
+        ),
+        (
+            "    outputs: {x: .}",
+            "p.yaml:5: output 'x' must be a file name within the stage's own folder, such as x.parquet.",
+        ),
+        (
+            "    outputs: {x: ''}",
+            "p.yaml:5: output 'x' must be a file name within the stage's own folder, such as x.parquet.",
+        ),
+        (
+            "    outputs:\n      x: a.csv\n      y: a.csv",
+            "p.yaml:7: two outputs are called a.csv: give each its own file name.",
+        ),
+        (
+            "    outputs:\n      x: a.csv\n      y: ./a.csv",
+            "p.yaml:7: two outputs are called ./a.csv: give each its own file name.",
+        ),
         ("    env: {A: 1}", "p.yaml:5: stages.a.env must be a list of names, not a mapping."),
         ("    env: [A, 7]", "p.yaml:5: stages.a.env must be a list of names, but holds the number 7."),
         ("    refresh: daily", "p.yaml:5: refresh must be `always` or an age such as 1d or 6h, not the text 'daily'."),
         ("    refresh: 7", "p.yaml:5: stages.a.refresh must be text, not the number 7."),
-        ("    timeout: soon", "p.yaml:5: timeout must be seconds or a duration such as 90s, 10m or 2h, not the text 'soon'."),
+        (
+            "    timeout: soon",
+            "p.yaml:5: timeout must be seconds or a duration such as 90s, 10m or 2h, not the text 'soon'.",
+        ),
         ("    timeout: 0", "p.yaml:5: timeout must be seconds or a duration such as 90s, 10m or 2h, not the number 0."),
         ("    timeout: true", "p.yaml:5: timeout must be seconds or a duration such as 90s, 10m or 2h, not true."),
-        ("    timeout: .nan", "p.yaml:5: timeout must be seconds or a duration such as 90s, 10m or 2h, not the number nan."),
+        (
+            "    timeout: .nan",
+            "p.yaml:5: timeout must be seconds or a duration such as 90s, 10m or 2h, not the number nan.",
+        ),
         ("    retries: -1", "p.yaml:5: retries must be a whole number of at least 0, not the number -1."),
         ("    retries: yes", "p.yaml:5: retries must be a whole number of at least 0, not the text 'yes'."),
         ("    repeats: 0", "p.yaml:5: repeats must be a whole number of at least 1, not the number 0."),
@@ -171,7 +232,7 @@ def test_what_is_no_pipeline_is_refused(text: str, said: str) -> None:
         ("    resources: 7", "p.yaml:5: stages.a.resources must be a mapping (`key: value` lines), not the number 7."),
         ("    environment: none", "p.yaml:5: environment must be `imports` or `full`, not the text 'none'."),
     ],
-)  # fmt: skip
+)
 def test_what_is_no_stage_is_refused(body: str, said: str) -> None:
     assert refusal(stage(body)) == said
 
@@ -184,17 +245,32 @@ def test_what_is_no_stage_is_refused(body: str, said: str) -> None:
         ("  {from: train.model}", "p.yaml:4: model needs `name:`."),
         ("  {name: x}", "p.yaml:4: model needs `from:`."),
         ("  {name: 7, from: train.model}", "p.yaml:4: model needs `name:`."),
-        ("  name: a/b\n  from: train.model", "p.yaml:5: a model's name holds no spaces and none of '/', ':', '@', and begins with no dot: 'a/b' does."),
+        (
+            "  name: a/b\n  from: train.model",
+            "p.yaml:5: a model's name holds no spaces and none of '/', ':', '@', and begins with no dot: 'a/b' does.",
+        ),
         ("  name: x\n  from: trian.model", "p.yaml:6: model.from must be `stage.model`. Did you mean 'train'?"),
         ("  name: x\n  from: train", "p.yaml:6: model.from must be `stage.model`. Did you mean 'train'?"),
         ("  name: x\n  from: train.", "p.yaml:6: model.from must be `stage.model`. Did you mean 'train'?"),
-        ("  name: x\n  from: train.model\n  metrics: [evaluate]", "p.yaml:7: model.metrics names no stage: 'evaluate'. There is: train."),
-        ("  name: x\n  from: train.model\n  data: [a]", "p.yaml:7: model.data must be a mapping (`key: value` lines), not a list."),
-        ("  name: x\n  from: train.model\n  data: {train: 7}", "p.yaml:7: model.data.train must be text, not the number 7."),
+        (
+            "  name: x\n  from: train.model\n  metrics: [evaluate]",
+            "p.yaml:7: model.metrics names no stage: 'evaluate'. There is: train.",
+        ),
+        (
+            "  name: x\n  from: train.model\n  data: [a]",
+            "p.yaml:7: model.data must be a mapping (`key: value` lines), not a list.",
+        ),
+        (
+            "  name: x\n  from: train.model\n  data: {train: 7}",
+            "p.yaml:7: model.data.train must be text, not the number 7.",
+        ),
         ("  name: x\n  from: train.model\n  owner: [a]", "p.yaml:7: model.owner must be text, not a list."),
-        ("  name: x\n  from: train.model\n  groups: {a: b}", "p.yaml:7: model.groups must be a list of names, not a mapping."),
+        (
+            "  name: x\n  from: train.model\n  groups: {a: b}",
+            "p.yaml:7: model.groups must be a list of names, not a mapping.",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_is_no_model_is_refused(body: str, said: str) -> None:
     assert refusal(model(body)) == said
 

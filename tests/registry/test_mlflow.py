@@ -6,14 +6,16 @@ import json
 import sqlite3
 import warnings
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from nbprod.digest import sha256_file
-from nbprod.entities import Statement
+from nbprod.entities import Metric, Statement
 from nbprod.errors import RegistryError
+from nbprod.registry.database import prepare
 from tests.registry.made import (
     GIT,
     RUN,
@@ -106,14 +108,15 @@ def test_a_failed_run_is_on_the_page_too(registry: Any, tmp_path: Path) -> None:
 
 
 def test_more_of_everything_than_mlflow_takes_at_once_is_recorded(registry: Any, tmp_path: Path) -> None:
-    stage = train_stage(tmp_path).to_dict()
-    stage["params"] = {f"p{i}": i for i in range(250)}
-    stage["metrics"] = [
-        {"name": f"m{i}", "value": 1.0, "curve": [[step, 1.0] for step in range(100)]} for i in range(25)
-    ]
-    stage["outputs"] = {f"o{i}": artifact(f"o{i}", "x", "7" * 64, role="output").to_dict() for i in range(150)}
+    curve = tuple((step, 1.0) for step in range(100))
+    stage = replace(
+        train_stage(tmp_path),
+        params={f"p{i}": i for i in range(250)},
+        metrics=tuple(Metric(name=f"m{i}", value=1.0, curve=curve) for i in range(25)),
+        outputs={f"o{i}": artifact(f"o{i}", "x", "7" * 64, role="output") for i in range(150)},
+    )
 
-    registry.record(a_run(type(failed_stage()).from_dict(stage)), str(tmp_path), {})
+    registry.record(a_run(stage), str(tmp_path), {})
 
     run = by_name(registry)["train"]
     assert len(run.data.params) == 250
@@ -123,12 +126,27 @@ def test_more_of_everything_than_mlflow_takes_at_once_is_recorded(registry: Any,
 
 
 def test_numbers_that_are_not_finite_are_recorded(registry: Any, tmp_path: Path) -> None:
-    stage = train_stage(tmp_path).to_dict()
-    stage["metrics"] = [{"name": "nan", "value": float("nan")}, {"name": "inf", "value": float("inf")}]
+    metrics = (Metric(name="nan", value=float("nan")), Metric(name="inf", value=float("inf")))
 
-    registry.record(a_run(type(failed_stage()).from_dict(stage)), str(tmp_path), {})
+    registry.record(a_run(replace(train_stage(tmp_path), metrics=metrics)), str(tmp_path), {})
 
     assert set(by_name(registry)["train"].data.metrics) == {"nan", "inf"}
+
+
+def test_a_record_that_was_cut_short_is_made_anew(registry: Any, tmp_path: Path) -> None:
+    run = a_run(train_stage(tmp_path))
+    half = registry.client.create_run(
+        registry.experiment("churn"), tags={"nbprod.run": RUN, "nbprod.record": "run"}
+    ).info.run_id
+
+    whole = registry.record(run, str(tmp_path), {})
+
+    assert whole != half
+    assert {name: found.info.status for name, found in by_name(registry).items()} == {
+        RUN: "FINISHED",
+        "train": "FINISHED",
+    }
+    assert registry.record(run, str(tmp_path), {}) == whole
 
 
 def test_files_that_are_gone_do_not_stop_a_run_from_being_recorded(registry: Any, tmp_path: Path) -> None:
@@ -144,10 +162,8 @@ def test_runs_that_the_notebook_made_are_shown_below_its_stage(registry: Any, tm
     experiment = registry.experiment("churn")
     own = registry.client.create_run(experiment).info.run_id
     other = registry.client.create_run(experiment, tags={"mlflow.parentRunId": own}).info.run_id
-    stage = train_stage(tmp_path).to_dict()
-    stage["tracked"] = [own, other, "f" * 32]
 
-    registry.record(a_run(type(failed_stage()).from_dict(stage)), str(tmp_path), {})
+    registry.record(a_run(replace(train_stage(tmp_path), tracked=(own, other, "f" * 32))), str(tmp_path), {})
 
     parents = {i: registry.client.get_run(i).data.tags["mlflow.parentRunId"] for i in (own, other)}
     assert parents == {own: by_name(registry)["train"].info.run_id, other: own}
@@ -213,12 +229,15 @@ def test_a_name_with_a_quote_in_it_is_found(registry: Any, tmp_path: Path) -> No
     assert [version.name for version in registry.versions("o'neill")] == ["o'neill"]
 
 
-def test_the_database_of_an_older_mlflow_is_said_with_what_to_do(registry: Any, tmp_path: Path) -> None:
-    with closing(sqlite3.connect(tmp_path / ".nbprod" / "mlflow.db")) as database, database:
+def test_the_database_of_an_older_mlflow_is_said_with_what_to_do(registry_cache: Path, tmp_path: Path) -> None:
+    from nbprod.registry.mlflow import MlflowRegistry, make_database
+
+    prepare(tmp_path / "old.db", tmp_path, make_database)
+    with closing(sqlite3.connect(tmp_path / "old.db")) as database, database:
         database.execute("update alembic_version set version_num = '90e64c465722'")
 
     with pytest.raises(RegistryError, match=r"made by an older MLflow.*mlflow db upgrade sqlite:///"):
-        registry.versions()
+        MlflowRegistry(f"sqlite:///{tmp_path}/old.db", tmp_path).versions()
 
 
 def test_a_file_that_is_no_database_is_a_registry_error(registry_cache: Path, tmp_path: Path) -> None:

@@ -1,0 +1,94 @@
+"""Any MLflow server by MLFLOW_TRACKING_URI: the same job, the registry elsewhere."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.functional.conftest import Make
+from tests.functional.project import Project, wait_for
+
+pytestmark = pytest.mark.slow
+
+TRAIN = """
+import pandas as pd
+from sklearn.linear_model import LinearRegression
+
+import nbprod
+
+X = pd.DataFrame({"a": [1.0, 2.0, 3.0]})
+nbprod.log_metric("mae", 0.25)
+nbprod.log_model(LinearRegression().fit(X, [1, 2, 3]), example=X)
+"""
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+@pytest.fixture
+def server(make_project: Make, tmp_path: Path) -> Iterator[str]:
+    """The address of an MLflow server on this machine."""
+    environment = {**make_project("unused").environment, "MLFLOW_DISABLE_TELEMETRY": "true"}
+    address = f"http://127.0.0.1:{(port := free_port())}"
+    with (tmp_path / "server.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
+             "--backend-store-uri", f"sqlite:///{tmp_path / 'server.db'}",
+             "--artifacts-destination", str(tmp_path / "served")],
+            cwd=tmp_path, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True,
+        )  # fmt: skip
+
+    def answers() -> bool:
+        try:
+            with urllib.request.urlopen(f"{address}/health", timeout=2) as reply:
+                return bool(reply.status == 200)
+        except OSError:
+            return False
+
+    try:
+        wait_for("the MLflow server to answer", answers, seconds=120)
+        yield address
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)  # MLflow's server leaves its workers behind when it is only terminated
+        process.wait()
+
+
+def test_the_same_job_with_an_mlflow_server(make_project: Make, server: str) -> None:
+    made = make_project("served")
+    project = Project(made.root, {**made.environment, "MLFLOW_TRACKING_URI": server})
+    project.notebook("train.ipynb", TRAIN)
+    report = project.document("run", "train.ipynb", "--name", "served")
+    assert report["version"] == {"name": "served", "version": "1"}
+    assert not (project.root / ".nbprod" / "mlflow.db").exists()
+    entry = project.document("show", "served/1")
+    assert [metric["name"] for metric in entry["metrics"]] == ["mae"]
+    again = project.document("run", "train.ipynb", "--name", "served")
+    assert again["version"] == {"name": "served", "version": "1"}
+    (project.root / ".nbprod" / "index.db").unlink()
+    assert project.document("show", "served") == entry
+    assert [row["name"] for row in project.document("models")] == ["served"]
+
+
+def test_a_server_that_does_not_answer_is_an_error_after_which_nothing_is_lost(make_project: Make) -> None:
+    made = make_project("unserved")
+    away = f"http://127.0.0.1:{free_port()}"
+    project = Project(made.root, {**made.environment, "MLFLOW_TRACKING_URI": away})
+    project.notebook("train.ipynb", TRAIN)
+    done = project.nbprod("run", "train.ipynb", "--name", "later", code=5)
+    assert f"the MLflow server at {away} does not answer" in done.stderr
+    assert "Traceback" not in done.stderr
+    report = made.document("run", "train.ipynb", "--name", "later")
+    assert report["version"] == {"name": "later", "version": "1"}
+    assert [stage["action"] for stage in report["stages"]] == ["reuse"]
