@@ -55,7 +55,7 @@ def machine(tools: Sequence[Tool], *, load: float, seconds: float) -> str:
     text = (
         f"{date.today()}, {cores} cores ({_processor()}), {platform.system()} {platform.machine()}, "
         f"Python {platform.python_version()}; {', '.join(names)}. It took {seconds / 60:.1f} minutes; "
-        f"other processes kept {load:.1f} cores busy before it began."
+        f"the machine's load was {load:.1f} before it began."
     )
     return "\n".join(textwrap.wrap(text, 110))
 

@@ -111,6 +111,11 @@ def _is_root(folder: Path) -> bool:
     return any((folder / name).is_dir() for name in (DATA, "pipelines", ".git"))
 
 
+def is_project(root: Path) -> bool:
+    """Whether a folder that `find_root` gave is a project, and not merely the folder one started from."""
+    return _is_root(root) or _table(root / "pyproject.toml") is not None
+
+
 def find_root(start: Path) -> Path:
     """The root of the project that ``start`` (a folder, or a file in it) belongs to."""
     start = start.resolve()

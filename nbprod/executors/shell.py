@@ -16,7 +16,7 @@ def ends_in_shell_escape(source: str) -> bool:
     from IPython.core.inputtransformer2 import TransformerManager
 
     try:
-        body = ast.parse(TransformerManager().transform_cell(source)).body
+        body = ast.parse(TransformerManager().transform_cell(source)).body  # type: ignore[no-untyped-call]
     except SyntaxError:
         return False
     if not body or not isinstance(body[-1], ast.Expr):

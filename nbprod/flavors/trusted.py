@@ -55,7 +55,7 @@ _DATA = (
 
 # What is left of training inside fitted estimators: numbers, and estimators that are checked in their turn.
 _FITTED = (
-    _names("scipy.interpolate._bsplines", "BSpline")
+    _names("scipy.interpolate._bsplines", "BSpline _BSpline")  # the second from SciPy 1.18 on
     | _names("sklearn.calibration", "_CalibratedClassifier _SigmoidCalibration _TemperatureScaling")
     | _names("sklearn.gaussian_process._gpc", "_BinaryGaussianProcessClassifierLaplace")
     | _names("sklearn.impute._iterative", "IterativeImputer _ImputerTriplet")
@@ -143,7 +143,7 @@ _FUNCTIONS = (
         "amax amin asarray clip max mean median min nan_to_num nanmax nanmean nanmedian nanmin nanstd nansum prod "
         "ravel std sum var",
     )
-    | _names("scipy._lib.array_api_compat.numpy._aliases", "asarray")
+    | _names("scipy._lib.array_api_compat.numpy._aliases", "asarray")  # until SciPy 1.18
     | _names("sklearn.cluster._kmeans", "_kmeans_single_elkan _kmeans_single_lloyd")
     | _names("sklearn.compose._column_transformer", "make_column_selector")
     | _names("sklearn.feature_selection._mutual_info", "mutual_info_classif mutual_info_regression")

@@ -63,6 +63,8 @@ def model_of(pipeline: Pipeline, stages: dict[str, StageRun], name: str | None) 
     models = [output for output in stages[stage.name].outputs.values() if output.role == "model"]
     if not models:
         return None
+    if len(models) > 1:  # autologging a search logs its best estimator beside the search itself
+        models = [model for model in models if model.name == "model"] or models
     if len(models) > 1:
         listed = ", ".join(model.name for model in models)
         raise UsageError(

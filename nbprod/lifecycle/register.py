@@ -130,7 +130,7 @@ def _stage_run(work: Workspace, source: Source, request: Registering, said: Extr
     folder = work.project.runs / run
     model = folder / name / "model"
     model.parent.mkdir(parents=True)
-    _bring_model(work, source, request, said, model, inputs)
+    _bring_model(work, _model_path(work, source, request, said), model, inputs, label=source.label)
     executed = folder / f"{name}.ipynb"
     shutil.copyfile(source.path, executed)
     times = source.notebook["metadata"].get("papermill", {})
@@ -191,17 +191,18 @@ def _input(work: Workspace, source: Source, name: str, values: Mapping[str, Any]
     )
 
 
-def _bring_model(
-    work: Workspace, source: Source, request: Registering, said: Extract, target: Path, inputs: Mapping[str, Artifact]
-) -> None:
+def _model_path(work: Workspace, source: Source, request: Registering, said: Extract) -> Path:
+    """Where the model is: as ``--model`` says, else where the notebook logged it."""
+    if request.model is not None:
+        return Path(request.model)
+    if len(said.models) != 1:
+        found = f"logged {len(said.models)} models" if said.models else "logged no model"
+        raise UsageError(f"{found}: name one with --model PATH.", file=source.label)
+    return work.project.root / RUNS / "scratch" / said.models[0]
+
+
+def _bring_model(work: Workspace, path: Path, target: Path, inputs: Mapping[str, Artifact], *, label: str) -> None:
     """Copy the model into the run's folder; a ``.skops`` file becomes an MLflow model folder."""
-    if request.model is None:
-        if len(said.models) != 1:
-            found = f"logged {len(said.models)} models" if said.models else "logged no model"
-            raise UsageError(f"{found}: name one with --model PATH.", file=source.label)
-        path = work.project.root / RUNS / "scratch" / said.models[0]
-    else:
-        path = Path(request.model)
     if path.is_file() and path.suffix == ".skops":
         example = _example(path, work, inputs)
         flavors.wrap_skops(path, target, example=example)
@@ -211,7 +212,7 @@ def _bring_model(
         raise UsageError(
             f"there is no model at {work.project.relative(path.resolve())}: --model takes an MLflow model folder "
             f"or a .skops file.",
-            file=source.label,
+            file=label,
         )
 
 

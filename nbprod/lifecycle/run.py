@@ -70,7 +70,7 @@ def _reuse_all(
         return RunReport(run=run, version=known)
     from nbprod.lifecycle.running import register_reused
 
-    return register_reused(work, bound, run, results, options)
+    return register_reused(work, bound, run, options)
 
 
 def _restore(work: Workspace, result: StageRun) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from concurrent.futures import CancelledError
+from dataclasses import dataclass, replace
 
-from nbprod.entities import ModelVersion, Run, StageRun
+from nbprod.entities import ModelVersion, Run
 from nbprod.errors import RegistryError
 from nbprod.evidence.source import GitState, git_state
 from nbprod.lifecycle.notebooks import model_of
@@ -20,6 +20,23 @@ from nbprod.pipeline.events import Watch
 from nbprod.pipeline.folders import new_run_id, running_lock
 from nbprod.pipeline.runner import Runner
 from nbprod.plugins import resolve
+
+NO_MODEL = "no model was logged, so nothing was registered: call nbprod.log_model(model, example=X.head())."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """A run that ended, with all that registering its model needs.
+
+    Attributes:
+        tracking: the registry's id of the run, once it is recorded.
+    """
+
+    bound: Bound
+    options: RunOptions
+    run: Run
+    git: GitState
+    tracking: str = ""
 
 
 def _expects(bound: Bound, options: RunOptions) -> str:
@@ -54,57 +71,54 @@ def run_some(work: Workspace, bound: Bound, options: RunOptions, watch: Watch) -
         runner = Runner(bench, work.planner(pipeline, bound.forced), jobs=options.jobs or project.settings.jobs)
         with running_lock(project, run_id):
             ended = runner.run(bound.stages)
-        return _after(work, bound, ended, options, services, git)
+        return _after(work, services, Finished(bound=bound, options=options, run=ended, git=git))
 
 
-def _after(
-    work: Workspace, bound: Bound, ended: Run, options: RunOptions, services: Services, git: GitState
-) -> RunReport:
+def _after(work: Workspace, services: Services, finished: Finished) -> RunReport:
     """Record the run with the registry, then register its model."""
     notes: list[str] = []
+    run = finished.run
     try:
-        tracking = record_run(work, services, ended, git, source=bound.pipeline.path)
+        tracking = record_run(work, services, run, finished.git, source=finished.bound.pipeline.path)
     except (RegistryError, CancelledError) as error:
-        if ended.status == "succeeded" and options.registering == "yes":
+        if run.status == "succeeded" and finished.options.registering == "yes":
             raise
         tracking = ""
         notes.append(f"the run could not be recorded in MLflow: {error}")
-    if ended.status != "succeeded":
-        return RunReport(run=ended, notes=tuple(notes))
-    results = {stage.stage: stage for stage in ended.stages}
-    version, registered, more = _register(work, bound, ended, results, options, services, tracking, git)
-    return RunReport(run=ended, version=version, registered=registered, notes=(*notes, *more))
+    if run.status != "succeeded":
+        return RunReport(run=run, notes=tuple(notes))
+    version, registered, more = _register(work, services, replace(finished, tracking=tracking))
+    return RunReport(run=run, version=version, registered=registered, notes=(*notes, *more))
 
 
 def _register(
-    work: Workspace, bound: Bound, ended: Run, results: Mapping[str, StageRun], options: RunOptions,
-    services: Services, tracking: str, git: GitState,
-) -> tuple[ModelVersion | None, bool, list[str]]:  # fmt: skip
+    work: Workspace, services: Services, finished: Finished
+) -> tuple[ModelVersion | None, bool, tuple[str, ...]]:
+    """The version, whether it is new, and what to tell the person."""
+    bound, options = finished.bound, finished.options
+    results = {stage.stage: stage for stage in finished.run.stages}
     if options.registering == "no":
-        return None, False, []
+        return None, False, ()
     if bound.partial:
-        return None, False, ["only some stages were run (--stage), so nothing was registered."]
-    spec = model_of(bound.pipeline, dict(results), options.name)
+        return None, False, ("only some stages were run (--stage), so nothing was registered.",)
+    spec = model_of(bound.pipeline, results, options.name)
     if spec is None:
-        return (
-            None,
-            False,
-            ["no model was logged, so nothing was registered: call nbprod.log_model(model, example=X.head())."],
-        )
+        return None, False, (NO_MODEL,)
     candidate = Candidate(
-        spec=spec, bound=bound, run=ended, results=results, git=git, tracking=tracking,
+        spec=spec,
+        bound=bound,
+        run=finished.run,
+        results=results,
+        git=finished.git,
+        tracking=finished.tracking,
         keys=keys_digest(bound.stages, {name: result.key for name, result in results.items()}),
-    )  # fmt: skip
+    )
     version, registered = register_candidate(work, services, candidate)
-    return version, registered, []
+    return version, registered, ()
 
 
-def register_reused(
-    work: Workspace, bound: Bound, run: Run, results: Mapping[str, StageRun], options: RunOptions
-) -> RunReport:
+def register_reused(work: Workspace, bound: Bound, run: Run, options: RunOptions) -> RunReport:
     """Register a model all of whose stages finished before, because it has no version yet."""
     git = git_state(work.project.root)
     with open_services(work.project, pipeline=bound.pipeline.name, expects="model") as services:
-        tracking = record_run(work, services, run, git, source=bound.pipeline.path)
-        version, registered, notes = _register(work, bound, run, results, options, services, tracking, git)
-    return RunReport(run=run, version=version, registered=registered, notes=tuple(notes))
+        return _after(work, services, Finished(bound=bound, options=options, run=run, git=git))

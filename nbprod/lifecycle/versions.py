@@ -9,18 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from nbprod.entities import Artifact, Fact, ModelVersion, Run
-from nbprod.errors import ArtifactError, RegistryError, UsageError, nearest
+from nbprod.errors import ArtifactError, NbprodError, RegistryError, UsageError, nearest
 from nbprod.evidence.entry import digest, validate
 from nbprod.evidence.folder import ENTRY
-from nbprod.lifecycle.workspace import Workspace, open_workspace
+from nbprod.lifecycle.workspace import Workspace, complete, open_existing
 from nbprod.pipeline.folders import lock_path
-from nbprod.registry import choose, parse_ref
+from nbprod.registry import Registry, choose, parse_ref
 from nbprod.registry.database import local_aliases, local_path
 
 
 def models() -> tuple[ModelVersion, ...]:
     """All versions of all models, newest first within a name, with their aliases."""
-    with open_workspace() as work:
+    with open_existing() as work:
         return _local(work, None) or _remote(work)
 
 
@@ -45,7 +45,14 @@ def find_version(text: str, work: Workspace) -> ModelVersion:
         names = {version.name for version in found}
         raise UsageError(f"there is no model '{ref.name}'.{nearest(ref.name, names) or ' None is registered yet.'}")
     chosen = choose(ref, own)
-    return chosen if chosen.entry else _with_entry(work, chosen)
+    if not chosen.entry and chosen.digest:
+        from nbprod.lifecycle.services import open_registry
+
+        with open_registry(work.project) as registry:
+            chosen = replace(chosen, entry=_entry(registry, chosen))
+    if not chosen.entry:
+        raise RegistryError(f"{chosen.ref} was not registered by nbprod, so it has no entry: see it in MLflow's UI.")
+    return chosen
 
 
 def _local(work: Workspace, name: str | None) -> tuple[ModelVersion, ...]:
@@ -58,7 +65,7 @@ def _local(work: Workspace, name: str | None) -> tuple[ModelVersion, ...]:
     if path is None:
         return ()
     aliases = local_aliases(path)
-    if aliases is None:
+    if aliases is None or work.index.recall(complete(uri)) is None:
         return ()
     found = []
     for version in work.index.versions(uri, name):
@@ -78,29 +85,39 @@ def _remote(work: Workspace) -> tuple[ModelVersion, ...]:
 
     with open_registry(work.project) as registry:
         found = registry.versions()
-    known = {(version.name, version.version): version.entry for version in work.index.versions(uri)}
-    return tuple(replace(version, entry=known.get((version.name, version.version), {})) for version in found)
+        known = {(version.name, version.version): version.entry for version in work.index.versions(uri)}
+        whole = []
+        for version in found:
+            try:
+                entry = known.get((version.name, version.version)) or _entry(registry, version)
+            except NbprodError:
+                entry = {}  # one damaged version does not hide the others; asking for it tells
+            whole.append(replace(version, entry=entry))
+            if entry:
+                work.index.save_version(uri, whole[-1])
+    work.index.remember(complete(uri), "yes")
+    return tuple(whole)
 
 
-def _with_entry(work: Workspace, version: ModelVersion) -> ModelVersion:
-    """Bring a version's entry here and remember it."""
+def _entry(registry: Registry, version: ModelVersion) -> dict[str, Any]:
+    """A version's entry, brought from the registry; empty for one that nbprod did not register.
+
+    Raises:
+        ArtifactError: it is damaged, or not the one that was registered.
+    """
     if not version.digest:
-        raise RegistryError(f"{version.ref} was not registered by nbprod, so it has no entry: see it in MLflow's UI.")
-    from nbprod.lifecycle.services import open_registry
-
-    with open_registry(work.project) as registry, tempfile.TemporaryDirectory() as folder:
+        return {}
+    with tempfile.TemporaryDirectory() as folder:
         file = registry.download(version.name, version.version, folder, ENTRY)
         entry = validate(json.loads(Path(file).read_text(encoding="utf-8")))
     if digest(entry) != version.digest:
         raise ArtifactError(f"the entry of {version.ref} is not the one that was registered: its digest differs.")
-    whole = replace(version, entry=entry)
-    work.index.save_version(work.project.registry_uri(), whole)
-    return whole
+    return entry
 
 
 def show(text: str) -> ModelVersion:
     """The version that a reference means."""
-    with open_workspace() as work:
+    with open_existing() as work:
         return find_version(text, work)
 
 
@@ -123,7 +140,7 @@ def fetch(text: str, dataset: str | None, target: Path) -> tuple[ModelVersion, t
     Raises:
         ArtifactError: it was not kept, or the store has lost it.
     """
-    with open_workspace() as work:
+    with open_existing() as work:
         version = find_version(text, work)
         inputs = version.entry["inputs"]
         chosen = (
@@ -152,7 +169,7 @@ def _give_back(work: Workspace, item: dict[str, Any], target: Path) -> Fetched:
 
 def runs(limit: int) -> tuple[Run, ...]:
     """Runs, newest first; one whose process is gone is told as interrupted."""
-    with open_workspace() as work:
+    with open_existing() as work:
         found = work.index.runs(limit)
         return tuple(_settled(work, run) for run in found)
 

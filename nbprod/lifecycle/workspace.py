@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from nbprod.config import Project, load_project
+from nbprod.config import Project, is_project, load_project
 from nbprod.entities import Pipeline
 from nbprod.errors import UsageError, nearest
 from nbprod.index import Index
@@ -56,6 +56,20 @@ def open_workspace(start: Path | None = None) -> Iterator[Workspace]:
         index.close()
 
 
+@contextmanager
+def open_existing() -> Iterator[Workspace]:
+    """Open the project around the working folder, for verbs that only look: they make no project where there is none.
+
+    Raises:
+        UsageError: there is none.
+    """
+    project = load_project()
+    if not is_project(project.root):
+        raise UsageError("there is no project here: go to the folder of one, or make one with `nbprod init DIR`.")
+    with open_workspace() as work:
+        yield work
+
+
 def find_pipeline(target: str | None, project: Project) -> Pipeline:
     """A pipeline by its file, its name, or as the only one there is.
 
@@ -90,6 +104,11 @@ def project_start(target: str | None) -> Path | None:
     if target and Path(target).is_file():
         return Path(target)
     return None
+
+
+def complete(uri: str) -> str:
+    """The name under which the index remembers that it knows every version of a registry that was there before."""
+    return f"versions of {uri} are complete"
 
 
 def keys_digest(bound: Iterable[BoundStage], keys: dict[str, str]) -> str:

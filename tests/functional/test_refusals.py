@@ -168,7 +168,7 @@ def test_a_file_that_is_no_notebook_is_refused_in_one_sentence(project: Project,
     ids=["unknown type", "no source", "no type", "text"],
 )
 def test_an_invalid_cell_is_refused_with_its_number(project: Project, cell: Any) -> None:
-    first = {"cell_type": "code", "source": "1", "metadata": {}, "outputs": [], "execution_count": None}
+    first: dict[str, Any] = {"cell_type": "code", "source": "1", "metadata": {}, "outputs": [], "execution_count": None}
     content = {"nbformat": 4, "nbformat_minor": 4, "metadata": KERNEL, "cells": [first, cell]}
     project.write("notebooks/invalid.ipynb", json.dumps(content))
     error = refused(project, "notebooks/invalid.ipynb")
