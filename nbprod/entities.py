@@ -226,12 +226,14 @@ class CellError(Fact):
     Attributes:
         message: one sentence.
         cell: 1-based number of the cell, 0 if no cell is to blame.
+        line: 1-based line of that cell's code, 0 if it is not known.
         source: that cell's code.
         traceback: as the kernel printed it, with terminal colours.
     """
 
     message: str
     cell: int = 0
+    line: int = 0
     source: str = ""
     traceback: str = ""
 

@@ -122,17 +122,25 @@ def describe(report: RunReport) -> None:
             render.next_step("nbprod check")
 
 
+def _source(source: str, failed: int) -> None:
+    """The failed cell's code around the line that failed, which is marked."""
+    lines = source.rstrip().splitlines()
+    first = max(0, min(failed - 8, len(lines) - 14)) if failed else 0
+    for number, line in enumerate(lines[first : first + 14], first + 1):
+        mark = click.style(">", fg="red", bold=True) if number == failed else " "
+        click.echo(f"  {mark} {number:>3} {click.style('|', dim=True)} {line}".rstrip(), err=True)
+
+
 def _failure(stage: Any) -> None:
     """The failed cell: its number, its code, its error, and where the executed notebook is."""
     error = stage.error
     place = f", cell {error.cell}" if error.cell else ""
     click.echo(f"{click.style('failed:', fg='red', bold=True)} stage {stage.stage} ({stage.notebook}{place})", err=True)
     if error.source:
-        for line in error.source.strip().splitlines()[:20]:
-            click.echo(f"    {click.style('|', dim=True)} {line}", err=True)
-    click.echo(f"  {error.message}", err=True)
+        _source(error.source, error.line)
+    click.echo(f"  {click.style(error.message, bold=True)}", err=True)
     lines = error.traceback.splitlines()
-    if lines and len(lines) > 1:
+    if not error.line and len(lines) > 1:
         click.echo("\n".join(f"  {line}" for line in lines[-12:]), err=True)
     if stage.pending:
         click.echo(f"  {stage.pending} later cells never ran.", err=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 import signal
 import tempfile
 from collections.abc import Callable
@@ -273,5 +274,14 @@ def _failure(cell: NotebookNode, number: int, problem: Exception) -> CellError:
     if message.partition(":")[0] == "SystemExit":
         code = message.partition(":")[2].strip() or "0"
         message = f"the notebook ended itself here (SystemExit {code})."
-    text = "\n".join("\n".join(lines).splitlines()[-TRACEBACK_LINES:])
-    return CellError(message=message, cell=number, source=cell.source, traceback=text)
+    whole = "\n".join(lines)
+    text = "\n".join(whole.splitlines()[-TRACEBACK_LINES:])
+    line = _line(whole, cell.get("execution_count"))
+    return CellError(message=message, cell=number, line=line, source=cell.source, traceback=text)
+
+
+def _line(traceback: str, count: int | None) -> int:
+    """The line of the cell at which a traceback left it for good; 0 if it does not say."""
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", traceback)
+    found = re.findall(rf"Cell In\[{count}\], line (\d+)", plain)
+    return int(found[-1]) if found else 0
