@@ -35,12 +35,27 @@ def run(request: Request, options: RunOptions, watch: Watch) -> RunReport:
         if all(decision.action == "reuse" for decision in decisions):
             report = _reuse_all(work, bound, decisions, options, watch)
         else:
+            _check_environment(bound, decisions)
             from nbprod.lifecycle.running import run_some  # loads what only a real run needs
 
             report = run_some(work, bound, options, watch)
         if options.save == "yes":
             report = _save(work, bound, report, options)
         return report
+
+
+def _check_environment(bound: Bound, decisions: tuple[Decision, ...]) -> None:
+    """Refuse to start a stage whose environment variables are not set."""
+    running = {decision.stage for decision in decisions if decision.action == "run"}
+    for item in bound.stages:
+        missing = [name for name in item.stage.env if item.name in running and name not in os.environ]
+        if missing:
+            raise UsageError(
+                f"stage '{item.name}' needs the environment variable {missing[0]}, which is not set: export it first.",
+                file=bound.pipeline.path or None,
+                line=item.stage.line or None,
+                stage=item.name,
+            )
 
 
 def _reuse_all(

@@ -63,7 +63,6 @@ class Bench:
     tracking: Tracking
     watch: Watch
     trusted: str = "[]"
-    model: str = ""
 
     @property
     def folder(self) -> Path:
