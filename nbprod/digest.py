@@ -74,13 +74,16 @@ def remembered_sha256(path: Path, memory: Memory) -> str:
 def members(folder: Path) -> Iterator[tuple[str, Path]]:
     """The files of a folder as ``(relative path with /, path)``, sorted by relative path.
 
-    Links are followed to files only.
+    Links are followed to files only. ``__pycache__`` is left out: whoever imports code that lies in a folder, such as a
+    model's, leaves it there, and it is no content.
 
     Raises:
         ArtifactError: something in it is neither a file nor a folder.
     """
     found: list[tuple[str, Path]] = []
-    for root, _, names in os.walk(folder):
+    for root, folders, names in os.walk(folder):
+        if "__pycache__" in folders:
+            folders.remove("__pycache__")
         for name in names:
             path = Path(root, name)
             if not path.is_file():

@@ -208,3 +208,12 @@ def test_canonical_json_does_not_depend_on_the_order_of_keys() -> None:
 @given(st.dictionaries(st.text(max_size=8), st.binary(max_size=4).map(sha256_bytes), max_size=5))
 def test_a_listings_digest_does_not_depend_on_its_order(listing: dict[str, str]) -> None:
     assert listing_digest(dict(reversed(listing.items()))) == listing_digest(listing)
+
+
+def test_compiled_code_that_an_import_leaves_in_a_folder_is_no_content(tmp_path: Path) -> None:
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "features.py").write_text("x = 1")
+    before = sha256_path(tmp_path)
+    (tmp_path / "code" / "__pycache__").mkdir()
+    (tmp_path / "code" / "__pycache__" / "features.cpython-311.pyc").write_bytes(b"compiled")
+    assert sha256_path(tmp_path) == before
