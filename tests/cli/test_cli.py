@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -257,8 +258,8 @@ def test_a_run_that_failed_shows_the_cell_and_exits_with_3(nbprod: Call, monkeyp
     assert (code, out) == (3, "run r1: failed\n")
     assert err.splitlines() == [
         "failed: stage train (notebooks/train.ipynb, cell 3)",
-        "    | x = 0",
-        "    | 1 / x",
+        "      1 | x = 0",
+        "      2 | 1 / x",
         "  ZeroDivisionError: division by zero",
         "  one",
         "  two",
@@ -268,6 +269,22 @@ def test_a_run_that_failed_shows_the_cell_and_exits_with_3(nbprod: Call, monkeyp
     ]
     code, out, _ = nbprod("run", "--json")
     assert (code, json.loads(out)["version"], json.loads(out)["stages"][0]["error"]["cell"]) == (3, None, 3)
+
+
+@pytest.mark.usefixtures("answers")
+def test_where_the_line_is_known_it_is_marked_and_the_traceback_is_left_to_the_notebook(
+    nbprod: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert FAILED.error is not None
+    failed = replace(FAILED, error=replace(FAILED.error, line=2))
+    report = RunReport(run=Run(id="r1", pipeline="p", status="failed", stages=(failed,)))
+    monkeypatch.setattr("nbprod.lifecycle.run.run", lambda *arguments: report)
+    assert nbprod("run")[2].splitlines()[1:5] == [
+        "      1 | x = 0",
+        "  >   2 | 1 / x",
+        "  ZeroDivisionError: division by zero",
+        "  2 later cells never ran.",
+    ]
 
 
 @pytest.mark.usefixtures("answers")
