@@ -146,7 +146,7 @@ def test_a_failed_cell_is_shown_with_its_number_source_and_error(story: Story) -
 def test_the_failed_cell_is_shown_to_a_person_with_the_executed_notebook(story: Story) -> None:
     done = story.project.nbprod("run", "--stage", "zero", code=3)
     assert "failed: stage zero (notebooks/zero.ipynb, cell 3)" in done.stderr
-    assert "    | 100 / n" in done.stderr
+    assert "  >   2 | 100 / n" in done.stderr
     assert "ZeroDivisionError: division by zero" in done.stderr
     assert "2 later cells never ran." in done.stderr
     path = next(line for line in done.stderr.splitlines() if "executed notebook:" in line).split()[-1]
