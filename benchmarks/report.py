@@ -17,7 +17,7 @@ from benchmarks.tools import Tool
 
 BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
 
-ALSO = ("ipykernel", "mlflow-skinny", "nbclient", "pandas", "scikit-learn")
+ALSO = ("ipykernel", "jupyterlab", "mlflow-skinny", "nbclient", "pandas", "rfc3987-syntax", "scikit-learn")
 """Packages whose versions matter to the times."""
 
 

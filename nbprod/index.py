@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,9 @@ from nbprod.entities import ModelVersion, Run, StageRun
 
 SCHEMA_VERSION = 1
 RUN_SCHEMA = "nbprod/run/1"
+WAIT = 60.0
+"""Seconds that a file in use is waited for."""
+
 DAMAGED = (11, 26)
 """SQLite's codes for a file that is corrupt, and for one that is no database."""
 
@@ -57,13 +61,13 @@ class Memory:
 
     def _open(self) -> bool:
         """Open the file; False where it is damaged or of another version. One that is only in use is waited for."""
-        self._db = sqlite3.connect(self.path, timeout=60, isolation_level=None, check_same_thread=False)
+        self._db = sqlite3.connect(self.path, timeout=WAIT, isolation_level=None, check_same_thread=False)
         try:
             (version,) = self._db.execute("pragma user_version").fetchone()
             if version not in (0, SCHEMA_VERSION):
                 return False
             if version == 0:
-                self._db.execute("pragma journal_mode=wal")
+                self._turn_to_wal()
                 self._db.executescript(TABLES + f"pragma user_version={SCHEMA_VERSION};")
             self._db.execute("pragma synchronous=normal")
         except sqlite3.DatabaseError as error:
@@ -72,6 +76,18 @@ class Memory:
                 raise
             return False
         return True
+
+    def _turn_to_wal(self) -> None:
+        """Let others read while one writes. For this alone SQLite does not wait until the file is free, so we do."""
+        end = time.monotonic() + WAIT
+        while True:
+            try:
+                self._db.execute("pragma journal_mode=wal")
+                return
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                    raise
+            time.sleep(0.02)
 
     def close(self) -> None:
         """Close the file."""

@@ -232,6 +232,19 @@ def test_an_index_that_is_in_use_is_never_put_aside(open_index: Callable[[], Ind
     assert not (tmp_path / "index.db.damaged").exists()
 
 
+def test_an_index_that_another_process_is_making_is_waited_for(open_index: Callable[[], Index], tmp_path: Path) -> None:
+    holder = sqlite3.connect(tmp_path / "index.db", isolation_level=None, check_same_thread=False)
+    holder.execute("begin immediate")  # it may be read, so only turning to WAL finds it in use
+    releaser = threading.Timer(0.5, lambda: holder.execute("commit"))
+    releaser.start()
+    index = open_index()
+    index.remember("name", "text")
+    releaser.join()
+    holder.close()
+    assert index.recall("name") == "text"
+    assert not (tmp_path / "index.db.damaged").exists()
+
+
 def test_an_index_that_stays_in_use_is_an_error_and_is_not_put_aside(
     open_index: Callable[[], Index], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

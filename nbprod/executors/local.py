@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from nbprod.entities import CellError
 from nbprod.executors import Control, Execution, Outcome
 from nbprod.executors.loading import load_papermill
+from nbprod.executors.prompt import prompt_manager
 from nbprod.executors.shell import ends_in_shell_escape
 from nbprod.store import written_whole
 
@@ -235,6 +236,7 @@ def _client(nb_man: Any, kernel_name: str, folder: Path, sockets: str) -> Any:
     client = PapermillNotebookClient(
         nb_man,
         kernel_name=kernel_name,
+        kernel_manager_class=prompt_manager(),
         startup_timeout=60,
         resources={"metadata": {"path": str(folder)}},
         config=config,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from nbprod import flavors
 from nbprod.digest import sha256_file
 from nbprod.entities import Artifact, Metric, ModelSpec, ModelVersion, Run, StageRun
-from nbprod.errors import ArtifactError, nearest
+from nbprod.errors import ArtifactError, NbprodError, nearest
 from nbprod.evidence.card import card_path, read_card
 from nbprod.evidence.data import shape_of
 from nbprod.evidence.entry import UNKNOWN, Evidence, InputEvidence, build, digest, notebooks_entry
@@ -20,6 +21,7 @@ from nbprod.evidence.source import GitState
 from nbprod.evidence.statements import registration
 from nbprod.lifecycle.plan import Bound
 from nbprod.lifecycle.services import Services
+from nbprod.lifecycle.versions import entry_of
 from nbprod.lifecycle.workspace import Workspace, complete
 from nbprod.pipeline.bind import BoundStage
 from nbprod.pipeline.graph import reference
@@ -83,9 +85,24 @@ def register_candidate(work: Workspace, services: Services, candidate: Candidate
     locks.mkdir(parents=True, exist_ok=True)
     with FileLock(locks / f"register-{candidate.spec.name}.lock"):
         known = work.index.version_of_keys(uri, candidate.spec.name, candidate.keys)
+        known = known or _in_registry(work, services, candidate)
         if known:
             return known, False
         return publish(work, services, candidate, folder=folder, entry=entry, files=files), True
+
+
+def _in_registry(work: Workspace, services: Services, candidate: Candidate) -> ModelVersion | None:
+    """A version made from the same keys that the index does not know: of somebody else, or after the index was lost.
+
+    One whose entry cannot be read any more counts for none.
+    """
+    for version in services.registry.versions(candidate.spec.name):
+        if version.keys == candidate.keys:
+            with suppress(NbprodError):
+                whole = replace(version, entry=entry_of(services.registry, version))
+                work.index.save_version(work.project.registry_uri(), whole)
+                return whole
+    return None
 
 
 def record_run(work: Workspace, services: Services, run: Run, git: GitState, *, source: str) -> str:

@@ -49,7 +49,7 @@ def find_version(text: str, work: Workspace) -> ModelVersion:
         from nbprod.lifecycle.services import open_registry
 
         with open_registry(work.project) as registry:
-            chosen = replace(chosen, entry=_entry(registry, chosen))
+            chosen = replace(chosen, entry=entry_of(registry, chosen))
     if not chosen.entry:
         raise RegistryError(f"{chosen.ref} was not registered by nbprod, so it has no entry: see it in MLflow's UI.")
     return chosen
@@ -89,7 +89,7 @@ def _remote(work: Workspace) -> tuple[ModelVersion, ...]:
         whole = []
         for version in found:
             try:
-                entry = known.get((version.name, version.version)) or _entry(registry, version)
+                entry = known.get((version.name, version.version)) or entry_of(registry, version)
             except NbprodError:
                 entry = {}  # one damaged version does not hide the others; asking for it tells
             whole.append(replace(version, entry=entry))
@@ -99,7 +99,7 @@ def _remote(work: Workspace) -> tuple[ModelVersion, ...]:
     return tuple(whole)
 
 
-def _entry(registry: Registry, version: ModelVersion) -> dict[str, Any]:
+def entry_of(registry: Registry, version: ModelVersion) -> dict[str, Any]:
     """A version's entry, brought from the registry; empty for one that nbprod did not register.
 
     Raises:

@@ -100,6 +100,7 @@ def test_a_stages_kernel_reports_through_its_notebook(tmp_path: Path, monkeypatc
     assert scrapbook.read_notebook(str(path)).scraps["metric/test/roc_auc"].data["value"] == 0.931
 
 
+@pytest.mark.slow
 def test_outside_a_stage_the_same_notebook_writes_to_scratch_and_nbval_finds_nothing_new(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

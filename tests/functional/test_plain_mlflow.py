@@ -47,6 +47,7 @@ def predict(model: Path, rows: pd.DataFrame, *, cwd: Path) -> list[Any]:
     return found
 
 
+@pytest.mark.slow
 def test_a_forest_is_scored_by_mlflow_alone(tmp_path: Path, elsewhere: Path) -> None:
     rows = pd.DataFrame({"age": np.arange(20, 40), "income": np.linspace(0, 1, 20)})
     model = RandomForestClassifier(3, random_state=0).fit(rows, rows["age"] > 30)
@@ -54,6 +55,7 @@ def test_a_forest_is_scored_by_mlflow_alone(tmp_path: Path, elsewhere: Path) -> 
     assert predict(tmp_path / "model", rows, cwd=elsewhere) == model.predict(rows).tolist()
 
 
+@pytest.mark.slow
 def test_a_model_with_modules_of_the_project_is_scored_by_mlflow_alone(
     tmp_path: Path, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

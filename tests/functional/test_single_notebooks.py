@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -61,10 +62,16 @@ def test_values_from_the_command_line_have_the_types_of_the_parameters_cell(make
     assert printed(project.read("runs/latest/typed.ipynb")) == "([7], '[7]', 1.0)\n(None, True, 'b')\n"
 
 
-def test_a_notebook_with_a_model_becomes_a_version_and_a_pipeline_file(make_project: Make) -> None:
+@pytest.fixture(scope="module")
+def forest(make_project: Make) -> tuple[Project, Any]:
+    """A project after the first run of a notebook that makes a model, and what the run said."""
     project = make_project("forest")
     project.notebook("forest.ipynb", parameters("n_trees: int = 10"), FOREST)
-    report = project.document("run", "forest.ipynb", "--name", "iris", "-p", "n_trees", "5", "--save")
+    return project, project.document("run", "forest.ipynb", "--name", "iris", "-p", "n_trees", "5", "--save")
+
+
+def test_a_notebook_with_a_model_becomes_a_version_and_a_pipeline_file(forest: tuple[Project, Any]) -> None:
+    project, report = forest
     assert report["version"] == {"name": "iris", "version": "1"}
     entry = project.document("show", "iris/1")
     assert [(metric["name"], metric["value"]) for metric in entry["metrics"]] == [("trees", 5)]
@@ -78,6 +85,17 @@ def test_a_notebook_with_a_model_becomes_a_version_and_a_pipeline_file(make_proj
     assert stages(again) == {"forest": ("reuse", "succeeded")}
     assert again["version"] == {"name": "iris", "version": "1"}
     assert "is there already" in project.nbprod("run", "forest.ipynb", "-p", "n_trees", "5", "--save", code=2).stderr
+
+
+def test_after_the_index_is_lost_nothing_runs_or_is_registered_again(forest: tuple[Project, Any]) -> None:
+    project, _ = forest
+    before = project.document("models")
+    for file in (project.root / ".nbprod").glob("index.db*"):
+        file.unlink()
+    done = project.nbprod("run")
+    assert "forest: reuse" in done.stderr
+    assert done.stdout == "unchanged: iris/1\n"
+    assert project.document("models") == before
 
 
 NOTEBOOKS = {
