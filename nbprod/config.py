@@ -107,13 +107,10 @@ def _table(pyproject: Path) -> Mapping[str, Any] | None:
     return table
 
 
-def _is_root(folder: Path) -> bool:
-    return any((folder / name).is_dir() for name in (DATA, "pipelines", ".git"))
-
-
-def is_project(root: Path) -> bool:
-    """Whether a folder that `find_root` gave is a project, and not merely the folder one started from."""
-    return _is_root(root) or _table(root / "pyproject.toml") is not None
+def is_project(folder: Path) -> bool:
+    """Whether a folder is a project's root; `find_root` also gives one that is not, where there is none."""
+    looks = any((folder / name).is_dir() for name in (DATA, "pipelines", ".git"))
+    return looks or _table(folder / "pyproject.toml") is not None
 
 
 def find_root(start: Path) -> Path:
@@ -124,7 +121,7 @@ def find_root(start: Path) -> Path:
     for candidate in (folder, *folder.parents):
         if candidate in (home, Path(candidate.anchor)) and candidate != folder:
             break
-        if _is_root(candidate) or _table(candidate / "pyproject.toml") is not None:
+        if is_project(candidate):
             return candidate
     return folder
 

@@ -100,8 +100,12 @@ def listing_digest(listing: Mapping[str, str]) -> str:
     It equals ``(cd FOLDER; find . -type f -printf '%P\n' | LC_ALL=C sort | xargs sha256sum) | sha256sum`` for plain
     names.
     """
-    lines = "".join(f"{sha256}  {name}\n" for name, sha256 in sorted(listing.items()))
-    return sha256_bytes(lines.encode())
+    return sha256_bytes(listing_bytes(listing))
+
+
+def listing_bytes(listing: Mapping[str, str]) -> bytes:
+    """The lines that a folder's digest is made of (see `listing_digest`)."""
+    return "".join(f"{sha256}  {name}\n" for name, sha256 in sorted(listing.items())).encode()
 
 
 def sha256_path(path: Path, memory: Memory | None = None) -> str:

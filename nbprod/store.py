@@ -16,10 +16,19 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO, Literal, Protocol
 
-from nbprod.digest import Memory, listing_digest, members, remembered_sha256, sha256_file, sha256_path, size_of
-from nbprod.entities import Artifact
+from nbprod.digest import (
+    Memory,
+    listing_bytes,
+    listing_digest,
+    members,
+    remembered_sha256,
+    sha256_file,
+    sha256_path,
+    size_of,
+)
+from nbprod.entities import Artifact, Role
 from nbprod.errors import ArtifactError
 
 CHUNK = 1 << 20
@@ -258,6 +267,12 @@ class Store:
         """Digest and size of a file or folder, without reading what did not change."""
         return sha256_path(path, self.memory), size_of(path)
 
+    def artifact(self, path: Path, *, name: str, uri: str, role: Role) -> Artifact:
+        """A file or folder of this machine as an artifact; see `measure`."""
+        sha256, size = self.measure(path)
+        kind: Literal["file", "folder"] = "folder" if path.is_dir() else "file"
+        return Artifact(name=name, uri=uri, sha256=sha256, size=size, kind=kind, role=role)
+
     def keep(self, path: Path) -> str:
         """Keep somebody else's file or folder, which is left as it is; returns its digest."""
         return self._add(path, self.objects.put)
@@ -317,7 +332,7 @@ class Store:
         if not self.objects.has(sha256):
             with tempfile.TemporaryDirectory() as folder:
                 file = Path(folder, "listing")
-                file.write_bytes("".join(f"{s}  {n}\n" for n, s in sorted(listing.items())).encode())
+                file.write_bytes(listing_bytes(listing))
                 self.objects.put(file, sha256)
         return sha256
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import sys
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -57,23 +59,18 @@ def command(target: str | None, as_json: bool, **options: Any) -> None:
         raise SystemExit(3)
 
 
-def _terminate_as_interrupt() -> Any:
+@contextmanager
+def _terminate_as_interrupt() -> Iterator[None]:
     """SIGTERM stops kernels and is recorded, as Ctrl-C is."""
-    import signal
-    from contextlib import contextmanager
 
-    @contextmanager
-    def installed() -> Any:
-        def stop(number: int, frame: Any) -> None:
-            raise KeyboardInterrupt
+    def stop(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
 
-        before = signal.signal(signal.SIGTERM, stop)
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGTERM, before)
-
-    return installed()
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def as_document(report: RunReport) -> dict[str, Any]:

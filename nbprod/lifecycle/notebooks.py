@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -76,8 +77,6 @@ def model_of(pipeline: Pipeline, stages: dict[str, StageRun], name: str | None) 
 
 
 def _renamed(model: ModelSpec, name: str) -> ModelSpec:
-    from dataclasses import replace
-
     check_model_name(name)
     return replace(model, name=name)
 

@@ -108,7 +108,7 @@ def _check_finished(source: Source) -> None:
     if pending:
         raise UsageError(
             f"{len(pending)} of its cells never ran, the first is cell {pending[0]}: run it with papermill, then "
-            f"register it.",
+            "register it.",
             file=source.label,
         )
 
@@ -134,9 +134,8 @@ def _stage_run(work: Workspace, source: Source, request: Registering, said: Extr
     executed = folder / f"{name}.ipynb"
     shutil.copyfile(source.path, executed)
     times = source.notebook["metadata"].get("papermill", {})
-    sha256, size = work.store.measure(executed)
     work.store.keep(executed)
-    model_sha256 = work.store.adopt(model)
+    work.store.adopt(model)
     return StageRun(
         stage=name,
         notebook=source.label,
@@ -145,19 +144,14 @@ def _stage_run(work: Workspace, source: Source, request: Registering, said: Extr
         status="succeeded",
         params={key: value for key, value in values.items() if key not in inputs},
         inputs=inputs,
-        outputs={
-            "model": Artifact(
-                name="model", uri=work.project.relative(model), sha256=model_sha256, size=work.store.measure(model)[1],
-                kind="folder", role="model",
-            )
-        },
+        outputs={"model": work.store.artifact(model, name="model", uri=work.project.relative(model), role="model")},
         metrics=said.metrics,
-        executed=Artifact(name=executed.name, uri=work.project.relative(executed), sha256=sha256, size=size),
+        executed=work.store.artifact(executed, name=executed.name, uri=work.project.relative(executed), role="output"),
         cells=len(source.cells),
         started=str(times.get("start_time") or ""),
         ended=str(times.get("end_time") or ""),
         seconds=float(times.get("duration") or 0.0),
-    )  # fmt: skip
+    )
 
 
 def _input_names(source: Source, request: Registering, values: Mapping[str, Any]) -> list[str]:
@@ -180,12 +174,10 @@ def _input(work: Workspace, source: Source, name: str, values: Mapping[str, Any]
     for folder in folders:
         path = (folder / text).resolve()
         if path.exists():
-            sha256, size = work.store.measure(path)
-            uri = work.project.relative(path)
-            kind = "folder" if path.is_dir() else "file"
-            if size <= work.project.settings.keep_max:
+            artifact = work.store.artifact(path, name=name, uri=work.project.relative(path), role="input")
+            if artifact.size <= work.project.settings.keep_max:
                 work.store.keep(path)
-            return Artifact(name=name, uri=uri, sha256=sha256, size=size, kind=kind, role="input")  # type: ignore[arg-type]
+            return artifact
     raise UsageError(
         f"its input '{name}' is '{text}', which is not there: run this where the data are.", file=source.label
     )
@@ -211,7 +203,7 @@ def _bring_model(work: Workspace, path: Path, target: Path, inputs: Mapping[str,
     else:
         raise UsageError(
             f"there is no model at {work.project.relative(path.resolve())}: --model takes an MLflow model folder "
-            f"or a .skops file.",
+            "or a .skops file.",
             file=label,
         )
 
@@ -236,8 +228,7 @@ def _example(path: Path, work: Workspace, inputs: Mapping[str, Artifact]) -> Any
                 return frame[list(columns)].head(EXAMPLE_ROWS)
     raise UsageError(
         "a .skops file needs rows to show how it is called: add --input NAME with the data that it was fitted on, "
-        "or log it with "
-        "nbprod.log_model.",
+        "or log it with nbprod.log_model.",
         file=str(path),
     )
 

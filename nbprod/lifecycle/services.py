@@ -1,7 +1,4 @@
-"""The processes that work beside a run: the registry's, which imports MLflow while stages run.
-
-And the one that replays models.
-"""
+"""The processes that work beside a run and import MLflow meanwhile: the registry's, and the one that replays models."""
 
 from __future__ import annotations
 
@@ -71,10 +68,7 @@ class RegistryTracking:
     pipeline: str
 
     def environment(self, item: BoundStage) -> dict[str, str]:
-        """Where MLflow is, for the kernel. A notebook that uses MLflow waits until the registry is there.
-
-        Others do not.
-        """
+        """Where MLflow is, for the kernel; only a notebook that uses MLflow waits until the registry is there."""
         uri = self.services.uri
         found = {"MLFLOW_TRACKING_URI": uri}
         if local_path(uri):
@@ -94,8 +88,9 @@ class RegistryTracking:
         return found
 
     def _uses_mlflow(self, item: BoundStage) -> bool:
-        imports = find_imports(item.source, self.project.root, self.index)
-        return item.source.mentions("mlflow") or "mlflow" in imports.outside
+        if item.source.mentions("mlflow"):
+            return True
+        return "mlflow" in find_imports(item.source, self.project.root, self.index).outside
 
     def observed(self, run: str, stage: str, folder: Path) -> Observed:
         """What plain MLflow calls logged; the models are copied to ``folder``."""

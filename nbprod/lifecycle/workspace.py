@@ -46,7 +46,12 @@ class Workspace:
 @contextmanager
 def open_workspace(start: Path | None = None) -> Iterator[Workspace]:
     """Open the project around ``start`` (default: the working folder); its folders are made when they are missing."""
-    project = load_project(start)
+    with _opened(load_project(start)) as work:
+        yield work
+
+
+@contextmanager
+def _opened(project: Project) -> Iterator[Workspace]:
     project.prepare_folders()
     index = Index(project.data / "index.db", project.runs)
     try:
@@ -66,7 +71,7 @@ def open_existing() -> Iterator[Workspace]:
     project = load_project()
     if not is_project(project.root):
         raise UsageError("there is no project here: go to the folder of one, or make one with `nbprod init DIR`.")
-    with open_workspace() as work:
+    with _opened(project) as work:
         yield work
 
 

@@ -246,10 +246,7 @@ def _collect(bench: Bench, item: BoundStage, decision: Decision, outcome: Outcom
             if name not in outputs:
                 outputs[name] = _kept(bench, name, folder / name, role=role)  # type: ignore[arg-type]
     bench.inputs.keep(item, decision.inputs)
-    sha256 = bench.store.keep(target)
-    executed = Artifact(
-        name=f"{item.name}.ipynb", uri=bench.project.relative(target), sha256=sha256, size=target.stat().st_size
-    )
+    executed = _executed(bench, target, sha256=bench.store.keep(target))
     return StageRun(
         **_facts(bench, item, decision),
         status="succeeded",
@@ -259,6 +256,11 @@ def _collect(bench: Bench, item: BoundStage, decision: Decision, outcome: Outcom
         cells=outcome.cells,
         tracked=seen.runs,
     )
+
+
+def _executed(bench: Bench, target: Path, *, sha256: str) -> Artifact:
+    """An executed notebook as an artifact."""
+    return Artifact(name=target.name, uri=bench.project.relative(target), sha256=sha256, size=target.stat().st_size)
 
 
 def _merged(said: Extract, seen: Observed, stage: str) -> tuple[Metric, ...]:
@@ -273,8 +275,7 @@ def _kept(bench: Bench, name: str, path: Path, *, role: Role) -> Artifact:
         beside = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
         raise ArtifactError(
             f"the notebook ended well but left no {role} '{name}' at {bench.project.relative(path)}: write it to "
-            f"the path in "
-            f"the parameter '{name}'.{nearest(path.name, beside)}"
+            f"the path in the parameter '{name}'.{nearest(path.name, beside)}"
             if role == "output"
             else f"the {role} '{name}' was logged but is not at {bench.project.relative(path)}."
         )
@@ -311,11 +312,7 @@ def _failed(bench: Bench, item: BoundStage, decision: Decision, outcome: Outcome
     Its executed notebook and partial outputs stay for a person to look at.
     """
     target = bench.folder / f"{item.name}.ipynb"
-    executed = None
-    if target.exists():
-        executed = Artifact(
-            name=target.name, uri=bench.project.relative(target), sha256=sha256_path(target), size=target.stat().st_size
-        )
+    executed = _executed(bench, target, sha256=sha256_path(target)) if target.exists() else None
     return StageRun(
         **_facts(bench, item, decision),
         status="interrupted" if outcome.stopped == "interrupted" else "failed",

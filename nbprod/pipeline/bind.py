@@ -239,7 +239,7 @@ def warnings(pipeline: Pipeline, bound: Iterable[BoundStage], project: Project) 
             if parameter.role and parameter.name not in declared:
                 found.append(
                     f"stage '{item.name}': the notebook calls '{parameter.name}' an {parameter.role}, but the "
-                    f"pipeline does not "
+                    "pipeline does not "
                     f"set it under `{parameter.role}s:`, so it is not tracked."
                 )
         found.extend(_missing_cards(item, project))

@@ -62,8 +62,3 @@ def ancestors(pipeline: Pipeline, names: Iterable[str]) -> set[str]:
             found.add(name)
             left.extend(graph[name])
     return found
-
-
-def descendants(pipeline: Pipeline, name: str) -> set[str]:
-    """Everything that needs a stage, directly or not."""
-    return {other.name for other in pipeline.stages if name in ancestors(pipeline, [other.name]) and other.name != name}

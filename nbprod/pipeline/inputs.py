@@ -45,15 +45,13 @@ class Inputs:
             found[name] = _as_input(name, made[output])
         for name, text in item.files.items():
             path = self.fetch(text) if "://" in text else self.project.root / text
+            uri = text if "://" in text else self.project.relative(path)
             try:
-                sha256, size = self.store.measure(path)
+                found[name] = self.store.artifact(path, name=name, uri=uri, role="input")
             except OSError as error:
                 raise ArtifactError(
                     f"input '{name}' of stage '{item.name}' cannot be read ({error.strerror}).", file=text
                 ) from error
-            kind = "folder" if path.is_dir() else "file"
-            uri = text if "://" in text else self.project.relative(path)
-            found[name] = Artifact(name=name, uri=uri, sha256=sha256, size=size, kind=kind, role="input")  # type: ignore[arg-type]
         return found
 
     def path(self, artifact: Artifact) -> Path:

@@ -91,11 +91,7 @@ class Runner:
         try:
             decision = self.planner.decide(item, self.done)
         except NbprodError as error:
-            failed = StageRun(
-                stage=item.name, pipeline=self.bench.pipeline, run=self.bench.run, notebook=item.stage.notebook,
-                status="failed", error=CellError(message=str(error)),
-            )  # fmt: skip
-            self._finish(item.name, failed)
+            self._finish(item.name, _unstarted(item, self.bench, error))
             return
         control = self.controls[item.name] = Control()
         running[pool.submit(self._work, item, decision, control)] = item.name

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from nbprod.entities import Pipeline, Stage
 from nbprod.errors import PipelineError
-from nbprod.pipeline.graph import ancestors, descendants, needs, order, reference, references
+from nbprod.pipeline.graph import ancestors, needs, order, reference, references
 
 
 def pipeline(**stages: dict[str, str]) -> Pipeline:
@@ -79,11 +79,6 @@ def test_the_ancestors_of_stages_are_they_and_everything_that_they_need() -> Non
     assert ancestors(DIAMOND, ["left"]) == {"left", "first"}
     assert ancestors(DIAMOND, ["join", "alone"]) == {"join", "left", "right", "first", "alone"}
     assert ancestors(DIAMOND, []) == set()
-
-
-def test_the_descendants_of_a_stage_are_everything_that_needs_it() -> None:
-    assert descendants(DIAMOND, "first") == {"left", "right", "join"}
-    assert descendants(DIAMOND, "join") == set()
 
 
 @given(st.permutations(list("abcdef")), st.data())
