@@ -154,7 +154,7 @@ def load_model(uri: str | os.PathLike[str]) -> Any:
     try:
         return flavors.load(path, trusted=trusted)
     except UntrustedTypes as error:
-        if place.stage or not error.own:
+        if place.strict or not error.own:
             raise
         return flavors.load(path, trusted={*trusted, *error.types})
 
@@ -185,9 +185,14 @@ class _Place:
         """Where a person finds it; a stage's folder is another in each run, so there nothing is said."""
         return "" if self.stage else f" -> {SCRATCH}/{name}"
 
+    @property
+    def strict(self) -> bool:
+        """Whether only listed types may be held: in a stage of a pipeline that has a file to list them in."""
+        return bool(self.stage and os.environ.get("NBPROD_TRUSTED"))
+
     def trusted(self) -> frozenset[str]:
         """The types that may be loaded beside nbprod's own list; outside a stage any pipeline's list counts."""
-        text = os.environ.get("NBPROD_TRUSTED", "[]")
+        text = os.environ.get("NBPROD_TRUSTED") or "[]"
         try:
             listed = json.loads(text)
         except ValueError:
@@ -223,14 +228,14 @@ def _listed_in_pipelines(root: Path) -> frozenset[str]:
 
 
 def _save(model: Any, part: Path, *, example: Any, place: _Place) -> tuple[Saved, tuple[str, ...]]:
-    """Save a model; outside a stage the project's own types are accepted, and returned."""
+    """Save a model; where no pipeline lists the trusted types, the project's own are accepted, and returned."""
     from nbprod import flavors
 
     trusted = place.trusted()
     try:
         return flavors.save(model, part, example=example, trusted=trusted), ()
     except UntrustedTypes as error:
-        if place.stage or not error.own:
+        if place.strict or not error.own:
             raise
         accepted = error.types
     remove(part)

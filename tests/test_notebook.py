@@ -349,6 +349,16 @@ def test_in_a_stage_the_projects_types_must_be_listed(
         nbprod.load_model(stage / "model")
 
 
+def test_in_a_notebook_that_runs_without_a_pipelines_file_the_projects_types_are_accepted(
+    stage: Path, features: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("NBPROD_TRUSTED", "")
+    nbprod.log_model(features.Ratio().fit(rows(), [0, 1, 0, 1]), example=rows())
+    said = "model model (sklearn); a pipeline must say `model: {trusted: [nb_features.Ratio]}`\n"
+    assert capsys.readouterr().out == said
+    assert isinstance(nbprod.load_model(stage / "model"), features.Ratio)
+
+
 def test_a_list_of_types_that_is_no_list_is_refused(stage: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NBPROD_TRUSTED", "features.Ratio")
     with pytest.raises(UsageError, match="NBPROD_TRUSTED must be a JSON list"):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from nbprod.cli import render
 from nbprod.cli.options import as_json
+
+if TYPE_CHECKING:
+    from nbprod.lifecycle.versions import Shown
 
 
 @click.command("show")
@@ -20,7 +23,8 @@ def command(ref: str, as_json: bool) -> None:
     """
     from nbprod.lifecycle.versions import show
 
-    version = show(ref)
+    shown = show(ref)
+    version = shown.version
     if as_json:
         render.document(version.entry)
         return
@@ -34,12 +38,15 @@ def command(ref: str, as_json: bool) -> None:
             for line in lines:
                 click.echo(f"  {line}".rstrip())
     click.echo(f"\nentry sha256 {version.digest}")
-    render.next_step(
-        render.shell(
-            "mlflow", "models", "predict", "-m", f"models:/{version.ref}", "--env-manager", "local", "-i", "rows.json"
-        ),
-        "scores it without nbprod",
-    )
+    render.next_step(*_scoring(shown))
+
+
+def _scoring(shown: Shown) -> tuple[str, str]:
+    """The command that scores a version with plain MLflow, and what it does."""
+    setting = [f"MLFLOW_TRACKING_URI={shown.tracking_uri}"] if shown.tracking_uri else []
+    rows = shown.example or "rows.json"
+    command = ["mlflow", "models", "predict", "-m", f"models:/{shown.version.ref}", "--env-manager", "local", "-i"]
+    return render.shell(*setting, *command, rows), "scores it without nbprod"
 
 
 def sections(entry: dict[str, Any]) -> list[tuple[str, list[str]]]:
@@ -50,7 +57,7 @@ def sections(entry: dict[str, Any]) -> list[tuple[str, list[str]]]:
     return [
         ("Purpose", purpose),
         ("Metrics", metric_lines(entry)),
-        ("Model", _model_lines(model)),
+        ("Model", model_lines(model)),
         ("Data", data_lines(entry["inputs"])),
         ("Made by", _made_lines(entry)),
     ]
@@ -76,9 +83,10 @@ def _interval(bounds: list[float] | None) -> str:
     return f"[{render.number(bounds[0])}, {render.number(bounds[1])}]" if bounds else ""
 
 
-def _model_lines(model: dict[str, Any]) -> list[str]:
+def model_lines(model: dict[str, Any]) -> list[str]:
+    """What it is, what it takes and what it predicts."""
     inputs = (model["signature"] or {}).get("inputs") or []
-    names = ", ".join(f"{c.get('name', '?')}: {c.get('type', '?')}" for c in inputs[:8])
+    names = ", ".join(_column(column) for column in inputs[:8])
     more = f", and {len(inputs) - 8} more" if len(inputs) > 8 else ""
     how = f" by {model['serialization']}" if model["serialization"] else ""
     lines = [f"{model['flavor']}{how}, {render.size(model['bytes'])}, sha256 {model['sha256'][:12]}"]
@@ -91,8 +99,19 @@ def _model_lines(model: dict[str, Any]) -> list[str]:
     return lines
 
 
+def _column(column: dict[str, Any]) -> str:
+    """A column or tensor of a signature."""
+    name = f"{column['name']}: " if column.get("name") else ""
+    if tensor := column.get("tensor-spec"):
+        shape = " x ".join("rows" if size == -1 else str(size) for size in tensor["shape"])
+        return f"{name}array of {tensor['dtype']} ({shape})"
+    return f"{name}{column.get('type', '?')}"
+
+
 def data_lines(inputs: list[dict[str, Any]]) -> list[str]:
     """A line for each dataset, and what its card says of origin and terms."""
+    if not inputs:
+        return ["unknown: no input is named, so nothing is known of the data that it learned from"]
     lines = []
     for item in inputs:
         rows = (

@@ -112,7 +112,7 @@ def untrusted(types: Iterable[str], *, file: str | None = None) -> UntrustedType
     listed = ", ".join(types)
     message = (
         f"the model holds {listed}, which nbprod does not trust by itself: if you do, write "
-        f"`model: {{trusted: [{listed}]}}` in the pipeline's YAML."
+        f"`model: {{trusted: [{listed}]}}` in the pipeline's YAML, which `nbprod run NOTEBOOK.ipynb --save` begins."
     )
     if any(name.startswith("scipy.stats.") for name in types):
         message = (

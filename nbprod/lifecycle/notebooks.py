@@ -10,6 +10,7 @@ from typing import Any
 from nbprod.config import Project
 from nbprod.entities import ModelSpec, Parameter, Pipeline, Stage, StageRun
 from nbprod.errors import UsageError
+from nbprod.pipeline.bind import BoundStage
 from nbprod.pipeline.parameters import read_parameters
 from nbprod.pipeline.source import read_source
 from nbprod.pipeline.spec import check_model_name
@@ -76,6 +77,29 @@ def model_of(pipeline: Pipeline, stages: dict[str, StageRun], name: str | None) 
     return _renamed(ModelSpec(name=stage.name, source=f"{stage.name}.{models[0].name}"), name or stage.name)
 
 
+def expected_model(item: BoundStage, name: str | None) -> ModelSpec | None:
+    """The model that a notebook which failed would have logged, so that its saved pipeline can be edited; or None."""
+    if not item.source.mentions("log_model"):
+        return None
+    return _renamed(ModelSpec(name=item.name, source=f"{item.name}.model"), name or item.name)
+
+
+def with_own_types(model: ModelSpec, folder: Path) -> ModelSpec:
+    """A model's description in which the types of modules that travel with it are trusted.
+
+    Only for a notebook without a pipeline's file, where nobody could list them: whoever ran the notebook ran them.
+
+    Args:
+        folder: the model's.
+    """
+    from nbprod.flavors import TRUSTED, describe
+
+    facts = describe(folder)
+    modules = {PurePosixPath(name).stem for name in facts.code}
+    own = {name for name in facts.trusted if name not in TRUSTED and name.partition(".")[0] in modules}
+    return replace(model, trusted=tuple(sorted({*model.trusted, *own})))
+
+
 def _renamed(model: ModelSpec, name: str) -> ModelSpec:
     check_model_name(name)
     return replace(model, name=name)
@@ -99,5 +123,7 @@ def save_pipeline(pipeline: Pipeline, params: dict[str, Any], model: ModelSpec |
     content: dict[str, Any] = {"name": pipeline.name, "stages": {stage.name: body}}
     if model:
         content["model"] = {"name": model.name, "from": model.source}
+        if model.trusted:
+            content["model"]["trusted"] = list(model.trusted)
     write_text(path, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
     return path

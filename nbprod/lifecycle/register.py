@@ -17,6 +17,7 @@ from nbprod.digest import sha256_json
 from nbprod.entities import Artifact, ModelSpec, ModelVersion, Pipeline, Run, Stage, StageRun
 from nbprod.errors import NotebookError, UsageError, nearest
 from nbprod.evidence.source import git_state
+from nbprod.lifecycle.datasets import datasets_of
 from nbprod.lifecycle.notebooks import stage_name
 from nbprod.lifecycle.plan import Bound
 from nbprod.lifecycle.registering import Candidate, record_run, register_candidate
@@ -29,8 +30,11 @@ from nbprod.pipeline.folders import new_run_id
 from nbprod.pipeline.parameters import defaults, read_parameters
 from nbprod.pipeline.source import Source, read_source
 from nbprod.pipeline.spec import check_model_name
+from nbprod.store import remove
 
 EXAMPLE_ROWS = 5
+MEASURED = "after_run"
+"""When the digests of data and environment were taken."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,40 +62,50 @@ def register(request: Registering) -> tuple[ModelVersion, bool]:
     check_model_name(request.name)
     path = Path(request.notebook)
     with open_workspace(path if path.is_file() else None) as work:
-        label = work.project.relative(path.resolve())
-        source = read_source(path.resolve(), label=label)
+        source = read_source(path.resolve(), label=work.project.relative(path.resolve()))
         _check_finished(source)
-        said = extract(source.notebook, stage=stage_name(path))
         run_id = new_run_id()
-        stage = _stage_run(work, source, request, said, run_id)
-        pipeline = Pipeline(name=stage.stage, stages=(Stage(name=stage.stage, notebook=label),))
-        item = BoundStage(
-            stage=pipeline.stages[0],
-            source=source,
-            parameters=read_parameters(source),
-            kernel=_kernel(source, work),
-            params=stage.params,
-            files={name: artifact.uri for name, artifact in stage.inputs.items()},
+        try:
+            return _register(work, source, request, run_id)
+        except BaseException:
+            remove(work.project.runs / run_id)  # copies only
+            raise
+
+
+def _register(work: Workspace, source: Source, request: Registering, run_id: str) -> tuple[ModelVersion, bool]:
+    stage = _stage_run(work, source, request, extract(source.notebook, stage=stage_name(source.path)), run_id)
+    pipeline = Pipeline(name=stage.stage, stages=(Stage(name=stage.stage, notebook=source.label),))
+    item = BoundStage(
+        stage=pipeline.stages[0],
+        source=source,
+        parameters=read_parameters(source),
+        kernel=_kernel(source, work),
+        params=stage.params,
+        files={name: artifact.uri for name, artifact in stage.inputs.items()},
+    )
+    run = Run(
+        id=run_id, pipeline=pipeline.name, status="succeeded", started=stage.started, ended=stage.ended,
+        seconds=stage.seconds, stages=(stage,), params={stage.stage: stage.params},
+    )  # fmt: skip
+    spec = ModelSpec(name=request.name, source=f"{stage.stage}.model")
+    bound = Bound(pipeline=pipeline, stages=(item,))
+    results = {stage.stage: stage}
+    git = git_state(work.project.root)
+    datasets = tuple(datasets_of(work, bound, spec, results, MEASURED))
+    with open_services(work.project, pipeline=pipeline.name, expects="model") as services:
+        tracking = record_run(work, services, run, git, source=source.label, datasets=datasets)
+        assert stage.executed is not None
+        candidate = Candidate(
+            spec=spec,
+            bound=bound,
+            run=run,
+            results=results,
+            git=git,
+            tracking=tracking,
+            keys=sha256_json([stage.executed.sha256, stage.outputs["model"].sha256]),
+            measured=MEASURED,
         )
-        run = Run(
-            id=run_id, pipeline=pipeline.name, status="succeeded", started=stage.started, ended=stage.ended,
-            seconds=stage.seconds, stages=(stage,), params={stage.stage: stage.params},
-        )  # fmt: skip
-        git = git_state(work.project.root)
-        with open_services(work.project, pipeline=pipeline.name, expects="model") as services:
-            tracking = record_run(work, services, run, git, source=label)
-            assert stage.executed is not None
-            candidate = Candidate(
-                spec=ModelSpec(name=request.name, source=f"{stage.stage}.model"),
-                bound=Bound(pipeline=pipeline, stages=(item,)),
-                run=run,
-                results={stage.stage: stage},
-                git=git,
-                tracking=tracking,
-                keys=sha256_json([stage.executed.sha256, stage.outputs["model"].sha256]),
-                measured="after_run",
-            )
-            return register_candidate(work, services, candidate)
+        return register_candidate(work, services, candidate)
 
 
 def _check_finished(source: Source) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,25 +11,22 @@ from typing import Any
 
 from nbprod import flavors
 from nbprod.digest import sha256_file
-from nbprod.entities import Artifact, Metric, ModelSpec, ModelVersion, Run, StageRun
+from nbprod.entities import JSON, Artifact, Metric, ModelSpec, ModelVersion, Run, StageRun
 from nbprod.errors import ArtifactError, NbprodError, nearest
-from nbprod.evidence.card import card_path, read_card
-from nbprod.evidence.data import shape_of
 from nbprod.evidence.entry import UNKNOWN, Evidence, InputEvidence, build, digest, notebooks_entry
-from nbprod.evidence.environment import environment_entry, freeze_text
+from nbprod.evidence.environment import environment_entry, freeze_text, python_of
 from nbprod.evidence.folder import assemble, model_files
 from nbprod.evidence.source import GitState
 from nbprod.evidence.statements import registration
+from nbprod.lifecycle.datasets import datasets_of
+from nbprod.lifecycle.notebooks import with_own_types
 from nbprod.lifecycle.plan import Bound
 from nbprod.lifecycle.services import Services
 from nbprod.lifecycle.versions import entry_of
 from nbprod.lifecycle.workspace import Workspace, complete
 from nbprod.pipeline.bind import BoundStage
-from nbprod.pipeline.graph import reference
 from nbprod.registry import Registration
 from nbprod.store import remove
-
-ROLES = frozenset({"train", "test", "validation", "holdout"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +73,8 @@ def register_candidate(work: Workspace, services: Services, candidate: Candidate
     uri = work.project.registry_uri()
     artifact = _model_artifact(candidate)
     folder = work.project.root / artifact.uri
+    if not candidate.bound.pipeline.path:
+        candidate = replace(candidate, spec=with_own_types(candidate.spec, folder))
     if services.replay is not None:
         services.replay.check(folder, candidate.spec.trusted)
     else:  # nobody expected a model, such as one that a module of the project logs
@@ -105,16 +105,26 @@ def _in_registry(work: Workspace, services: Services, candidate: Candidate) -> M
     return None
 
 
-def record_run(work: Workspace, services: Services, run: Run, git: GitState, *, source: str) -> str:
+def record_run(
+    work: Workspace, services: Services, run: Run, git: GitState, *, source: str, datasets: Iterable[InputEvidence] = ()
+) -> str:
     """Record a run in the registry's own terms; returns the registry's id of it.
 
     Args:
         source: the pipeline's or notebook's file.
+        datasets: what is known of those that were read.
     """
     tags = {"mlflow.source.name": source} if source else {}
     if git.commit != UNKNOWN:
         tags |= {"mlflow.source.git.commit": git.commit, "mlflow.source.git.branch": git.branch}
-    return services.registry.record(run, str(work.project.root), tags)
+    known = {item.artifact.sha256: _profile(item) for item in datasets}
+    return services.registry.record(run, str(work.project.root), tags, known)
+
+
+def _profile(item: InputEvidence) -> dict[str, JSON]:
+    columns = item.shape.columns
+    role = item.artifact.name if item.role == "input" else item.role  # the parameter's name says more than "input"
+    return {"role": role, "rows": item.shape.rows, "columns": None if columns is None else len(columns)}
 
 
 def publish(
@@ -197,14 +207,14 @@ def gather(work: Workspace, candidate: Candidate, artifact: Artifact) -> tuple[E
         files=model_files(folder),
         artifact=artifact,
         metrics=_metrics(candidate.spec, stages),
-        inputs=tuple(_inputs(work, candidate)),
+        inputs=tuple(datasets_of(work, candidate.bound, candidate.spec, candidate.results, candidate.measured)),
         source={
             "git": candidate.git.entry(),
             "measured": candidate.measured,
             "notebooks": notebooks_entry(stages, sources),
         },
         environment=environment_entry(
-            python=kernel.minor, installed=installed, in_keys=in_keys, measured=candidate.measured
+            python=_python(work, candidate), installed=installed, in_keys=in_keys, measured=candidate.measured
         ),
         seed=candidate.stage(candidate.model_stage).seed,
     )
@@ -221,43 +231,15 @@ def gather(work: Workspace, candidate: Candidate, artifact: Artifact) -> tuple[E
     return evidence, files
 
 
+def _python(work: Workspace, candidate: Candidate) -> str:
+    """The version of the Python that made the model, as its kernel said it."""
+    minor = candidate.stage(candidate.model_stage).kernel.minor
+    executed = candidate.results[candidate.model_stage].executed
+    if executed is None:
+        return minor
+    return python_of(json.loads((work.project.root / executed.uri).read_text(encoding="utf-8")), minor=minor)
+
+
 def _metrics(spec: ModelSpec, stages: tuple[StageRun, ...]) -> tuple[Metric, ...]:
     chosen = [stage for stage in stages if not spec.metrics or stage.stage in spec.metrics]
     return tuple(metric for stage in chosen for metric in stage.metrics)
-
-
-def _inputs(work: Workspace, candidate: Candidate) -> Iterator[InputEvidence]:
-    """The datasets behind a model: those with a role, then every file that a stage read, each once."""
-    seen: set[tuple[str, str]] = set()
-    names = [item.name for item in candidate.bound.stages]
-    for role, text in candidate.spec.data.items():
-        made = reference(text, names)
-        if made:
-            outputs = candidate.results[made[0]].outputs
-            if made[1] not in outputs:
-                raise ArtifactError(f"model.data.{role} is '{text}', which stage '{made[0]}' did not make.")
-            artifact = outputs[made[1]]
-            seen.add((artifact.uri, artifact.sha256))
-            shape = shape_of(work.project.root / artifact.uri)
-            yield InputEvidence(artifact=artifact, role=role, stage=made[0], kept=True, shape=shape)
-    roles = {text: role for role, text in candidate.spec.data.items()}
-    for item in candidate.bound.stages:
-        for name, text in item.files.items():
-            artifact = candidate.results[item.name].inputs[name]
-            if (artifact.uri, artifact.sha256) not in seen:
-                seen.add((artifact.uri, artifact.sha256))
-                role = roles.get(text) or (name if name in ROLES else "input")
-                yield _file(work, item, artifact, role=role, measured=candidate.measured)
-
-
-def _file(work: Workspace, item: BoundStage, artifact: Artifact, *, role: str, measured: str) -> InputEvidence:
-    path = work.inputs.path(artifact)
-    card = read_card(path, label=artifact.uri) if card_path(path).is_file() else None
-    return InputEvidence(
-        artifact=artifact,
-        role=role,
-        kept=work.inputs.keeps(item, artifact) and work.store.holds(artifact),
-        card=card,
-        shape=shape_of(path),
-        measured=measured,
-    )

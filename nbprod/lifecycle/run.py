@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from nbprod.entities import Run, StageRun
 from nbprod.errors import UsageError
-from nbprod.lifecycle.notebooks import model_of, save_pipeline
+from nbprod.lifecycle.notebooks import expected_model, model_of, save_pipeline, with_own_types
 from nbprod.lifecycle.plan import Bound, Request, prepare
 from nbprod.lifecycle.report import RunOptions, RunReport
 from nbprod.lifecycle.workspace import Workspace, keys_digest, open_workspace, project_start
@@ -104,8 +104,14 @@ def _save(work: Workspace, bound: Bound, report: RunReport, options: RunOptions)
         raise UsageError(
             "--save is for a single notebook: this is a pipeline's file already.", file=bound.pipeline.path
         )
-    results = {stage.stage: stage for stage in report.run.stages}
-    spec = model_of(bound.pipeline, results, options.name) if report.run.status == "succeeded" else None
     (item,) = bound.stages
+    results = {stage.stage: stage for stage in report.run.stages}
+    if report.run.status == "succeeded":
+        spec = model_of(bound.pipeline, results, options.name)
+        if spec:
+            made = results[item.name].outputs[spec.source.partition(".")[2]]
+            spec = with_own_types(spec, work.project.root / made.uri)
+    else:
+        spec = expected_model(item, options.name)
     path = save_pipeline(bound.pipeline, item.params, spec, project=work.project)
     return replace(report, notes=(*report.notes, f"wrote {work.project.relative(path)}"))

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import CancelledError
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from nbprod.entities import ModelVersion, Run
-from nbprod.errors import RegistryError
+from nbprod.entities import ModelSpec, ModelVersion, Run
+from nbprod.errors import NbprodError, RegistryError
+from nbprod.evidence.entry import InputEvidence
 from nbprod.evidence.source import GitState, git_state
+from nbprod.lifecycle.datasets import datasets_of
 from nbprod.lifecycle.notebooks import model_of
 from nbprod.lifecycle.plan import Bound
 from nbprod.lifecycle.registering import Candidate, record_run, register_candidate
@@ -22,6 +25,10 @@ from nbprod.pipeline.runner import Runner
 from nbprod.plugins import resolve
 
 NO_MODEL = "no model was logged, so nothing was registered: call nbprod.log_model(model, example=X.head())."
+NO_DATA = (
+    'the entry knows nothing of the data, because no input is named: write paths as `data = "rows.csv"  # input` in a '
+    "cell tagged `parameters`."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +57,14 @@ def _expects(bound: Bound, options: RunOptions) -> str:
     return "model" if single and any(bound.stages[0].source.mentions(word) for word in words) else "nothing"
 
 
+def _trusted(bound: Bound) -> str:
+    """The types that models may hold beside nbprod's own list; see `Bench`."""
+    pipeline = bound.pipeline
+    if not pipeline.path:
+        return ""
+    return json.dumps(list(pipeline.model.trusted) if pipeline.model else [])
+
+
 def run_some(work: Workspace, bound: Bound, options: RunOptions, watch: Watch) -> RunReport:
     """Run a pipeline of which something changed; see `nbprod.lifecycle.run`."""
     project, pipeline = work.project, bound.pipeline
@@ -66,7 +81,7 @@ def run_some(work: Workspace, bound: Bound, options: RunOptions, watch: Watch) -
             execute=resolve("nbprod.executors", options.executor),
             tracking=RegistryTracking(services=services, project=project, index=work.index, pipeline=pipeline.name),
             watch=watch,
-            trusted=json.dumps(list(pipeline.model.trusted) if pipeline.model else []),
+            trusted=_trusted(bound),
         )
         runner = Runner(bench, work.planner(pipeline, bound.forced), jobs=options.jobs or project.settings.jobs)
         with running_lock(project, run_id):
@@ -79,7 +94,8 @@ def _after(work: Workspace, services: Services, finished: Finished) -> RunReport
     notes: list[str] = []
     run = finished.run
     try:
-        tracking = record_run(work, services, run, finished.git, source=finished.bound.pipeline.path)
+        source = finished.bound.pipeline.path
+        tracking = record_run(work, services, run, finished.git, source=source, datasets=_datasets(work, finished))
     except (RegistryError, CancelledError) as error:
         if run.status == "succeeded" and finished.options.registering == "yes":
             raise
@@ -89,6 +105,20 @@ def _after(work: Workspace, services: Services, finished: Finished) -> RunReport
         return RunReport(run=run, notes=tuple(notes))
     version, registered, more = _register(work, services, replace(finished, tracking=tracking))
     return RunReport(run=run, version=version, registered=registered, notes=(*notes, *more))
+
+
+def _datasets(work: Workspace, finished: Finished) -> tuple[InputEvidence, ...]:
+    """What is known of the datasets of a run that succeeded; what is wrong with them is said when they are registered.
+
+    A run is recorded whatever becomes of its model.
+    """
+    results = {stage.stage: stage for stage in finished.run.stages}
+    if finished.run.status != "succeeded" or finished.bound.partial:
+        return ()
+    spec = finished.bound.pipeline.model or ModelSpec(name="", source="")
+    with suppress(NbprodError):
+        return tuple(datasets_of(work, finished.bound, spec, results, "before_run"))
+    return ()
 
 
 def _register(
@@ -114,7 +144,7 @@ def _register(
         keys=keys_digest(bound.stages, {name: result.key for name, result in results.items()}),
     )
     version, registered = register_candidate(work, services, candidate)
-    return version, registered, ()
+    return version, registered, () if version.entry["inputs"] else (NO_DATA,)
 
 
 def register_reused(work: Workspace, bound: Bound, run: Run, options: RunOptions) -> RunReport:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from nbprod.evidence.folder import ENTRY
 from nbprod.lifecycle.workspace import Workspace, complete, open_existing
 from nbprod.pipeline.folders import lock_path
 from nbprod.registry import Registry, choose, parse_ref
-from nbprod.registry.database import local_aliases, local_path
+from nbprod.registry.database import PREFIX, local_aliases, local_path
 
 
 def models() -> tuple[ModelVersion, ...]:
@@ -115,10 +116,47 @@ def entry_of(registry: Registry, version: ModelVersion) -> dict[str, Any]:
     return entry
 
 
-def show(text: str) -> ModelVersion:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """A version, and what plain MLflow needs to score it.
+
+    Attributes:
+        tracking_uri: what ``MLFLOW_TRACKING_URI`` must be; empty if it is so already.
+        example: the file of rows in MLflow's form; empty if it is not on this machine.
+    """
+
+    version: ModelVersion
+    tracking_uri: str
+    example: str
+
+
+def show(text: str) -> Shown:
     """The version that a reference means."""
     with open_existing() as work:
-        return find_version(text, work)
+        version = find_version(text, work)
+        root, uri = work.project.root, work.project.registry_uri()
+        path = local_path(uri)
+        if path is not None and root == Path.cwd():
+            uri = f"{PREFIX}{work.project.relative(path)}"
+        known = os.environ.get("MLFLOW_TRACKING_URI") in (uri, work.project.registry_uri())
+        example = _example_file(version.entry, work.project.runs)
+        return Shown(version=version, tracking_uri="" if known else uri, example=_from_here(example))
+
+
+def _example_file(entry: dict[str, Any], runs: Path) -> Path | None:
+    """The example as the run left it, where MLflow wrote it for its own commands."""
+    made = next(stage for stage in entry["run"]["stages"] if stage["name"] == entry["model"]["stage"])
+    places = [runs / made["run"] / made["name"] / name / "serving_input_example.json" for name in made["outputs"]]
+    found = [place for place in places if place.is_file()]
+    return found[0] if len(found) == 1 else None
+
+
+def _from_here(path: Path | None) -> str:
+    """A path as a person would type it."""
+    if path is None:
+        return ""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

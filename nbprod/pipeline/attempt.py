@@ -51,7 +51,12 @@ class Tracking(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bench:
-    """Everything that running a stage needs, the same for all stages of a run."""
+    """Everything that running a stage needs, the same for all stages of a run.
+
+    Attributes:
+        trusted: JSON list of the types that models may hold beside nbprod's own list; empty for a notebook without a
+            pipeline's file, where nobody could list any: there the project's own types are accepted.
+    """
 
     run: str
     pipeline: str

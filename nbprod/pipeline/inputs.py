@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nbprod.config import Project
 from nbprod.digest import sha256_bytes
@@ -13,6 +15,12 @@ from nbprod.errors import ArtifactError, StageFailed, nearest
 from nbprod.index import Index
 from nbprod.pipeline.bind import BoundStage
 from nbprod.store import Store, written_whole
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
+
+VALIDATORS = ("ETag", "Content-MD5", "Digest", "Last-Modified")
+"""Headers of HTTP by which one version of a file is told from the next."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,15 +87,25 @@ class Inputs:
         path = self._fetched(url)
         try:
             files, remote = fsspec.core.url_to_fs(url)
-            token = str(files.ukey(remote))
-            if path.exists() and self.index.recall(f"url {url}") == token:
+            state = _state(files, remote)
+            if state and path.exists() and self.index.recall(f"url {url}") == state:
                 return path
             with written_whole(path) as part:
                 files.get_file(remote, str(part))
         except (OSError, ImportError, ValueError, NotImplementedError) as error:
             raise ArtifactError(f"cannot be fetched: {error}.", file=url) from error
-        self.index.remember(f"url {url}", token)
+        self.index.remember(f"url {url}", state)
         return path
+
+
+def _state(files: AbstractFileSystem, remote: str) -> str:
+    """What changes when the file at a URL does; empty where a server tells nothing of the kind."""
+    protocols = {files.protocol} if isinstance(files.protocol, str) else set(files.protocol)
+    if protocols.isdisjoint({"http", "https"}):
+        return str(files.ukey(remote))
+    info = files.info(remote)  # its ukey takes files on the web for unchanging
+    said = {name: info[name] for name in VALIDATORS if info.get(name)}
+    return json.dumps({**said, "size": info.get("size")}) if said else ""
 
 
 def _as_input(name: str, artifact: Artifact) -> Artifact:

@@ -224,7 +224,7 @@ def _wrong(
         given += f" ({shown(value)})"
     hint = ""
     if isinstance(value, float) and parameter.literal and parameter.type == type_of(parameter.default) == "int":
-        hint = f" That is its default's type; declare another in the parameters cell (`{parameter.name}: float = ...`)."
+        hint = f" The parameters cell makes it int: write `{parameter.name}: float = ...` there to allow fractions."
     return ParameterError(
         f"{parameter.name} must be {parameter.type}, not {given}.{hint}", file=file, line=line, stage=stage
     )

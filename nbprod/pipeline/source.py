@@ -243,9 +243,10 @@ def _language(metadata: Mapping[str, Any]) -> str:
 def logged_names(source: Source) -> frozenset[str] | None:
     """The names of everything that a notebook logs; None when that cannot be told, so that it may log anything.
 
-    ``log_model(..., name="x")`` logs ``x`` (``model`` without a name), ``log_artifact("a/b.png")`` logs ``b.png``, and
-    any ``autolog()`` logs ``model``. It cannot be told when a name is computed, when one of these functions is passed
-    on or renamed, and when the notebook imports or runs code of the project, which may log as well.
+    ``log_model(..., name="x")`` logs ``x`` (``model`` without a name), ``log_artifact("a/b.png")`` logs ``b.png``,
+    ``log_artifact({...}, name="x")`` logs ``x.json``, and any ``autolog()`` logs ``model``. It cannot be told when a
+    name is computed, when one of these functions is passed on or renamed, and when the notebook imports or runs code of
+    the project, which may log as well.
     """
     if source.language != "python" or any("%run" in cell.source for cell in source.cells) or _imports_project(source):
         return None
@@ -291,7 +292,12 @@ def _logged(call: ast.Call) -> str | None:
     if None in keywords or any(isinstance(arg, ast.Starred) for arg in call.args):
         return None
     if "name" in keywords:
-        return _literal(keywords["name"])
+        name = _literal(keywords["name"])
+        value = call.args[0] if call.args else keywords.get("value")
+        # What needs an ending gets it when it is logged, so the name of anything else but a dict cannot be told here.
+        if name and function == "log_artifact" and not PurePath(name).suffix and not _is_path(value):
+            return f"{name}.json" if isinstance(value, (ast.Dict, ast.List, ast.DictComp, ast.ListComp)) else None
+        return name
     if function == "log_model":
         # MLflow's flavours take the path of the model as their second argument.
         named = keywords.get("artifact_path") or (call.args[1] if len(call.args) > 1 else None)
@@ -299,6 +305,11 @@ def _logged(call: ast.Call) -> str | None:
     logged = call.args[0] if call.args else keywords.get("value") or keywords.get("local_path")
     path = _literal(logged) if logged is not None else None
     return PurePath(path).name if path else None
+
+
+def _is_path(node: ast.expr | None) -> bool:
+    """Whether a value is a path that is written out; MLflow's ``log_artifact`` calls it ``local_path``."""
+    return node is None or _literal(node) is not None
 
 
 def _literal(node: ast.expr) -> str | None:

@@ -13,9 +13,11 @@ import pytest
 from nbprod import __version__, errors
 from nbprod.cli import GROUPS, VERBS, main
 from nbprod.cli.progress import plain
+from nbprod.cli.show import data_lines, model_lines
 from nbprod.entities import Artifact, CellError, Metric, ModelVersion, Run, StageRun
 from nbprod.errors import NbprodError, PipelineError
 from nbprod.lifecycle.report import RunReport
+from nbprod.lifecycle.versions import Shown
 from nbprod.pipeline.events import CellStarted, StageEnded, StageStarted, StageWaits
 from tests.fakes import Lab
 
@@ -82,7 +84,7 @@ def answers(project: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
         "run.run": report,
         "register.register": (VERSION, True),
         "versions.models": (VERSION,),
-        "versions.show": VERSION,
+        "versions.show": Shown(version=VERSION, tracking_uri="", example=""),
         "versions.fetch": (VERSION, ()),
         "versions.runs": (report.run,),
     }.items():
@@ -290,6 +292,16 @@ def test_where_the_line_is_known_it_is_marked_and_the_traceback_is_left_to_the_n
 @pytest.mark.usefixtures("answers")
 def test_show_prints_exactly_the_entry(nbprod: Call) -> None:
     assert json.loads(nbprod("show", "churn/3", "--json")[1]) == ENTRY
+
+
+def test_a_tensor_and_a_model_without_inputs_are_told_in_words() -> None:
+    tensor = {"type": "tensor", "tensor-spec": {"dtype": "float64", "shape": [-1, 4]}}
+    model = {
+        "flavor": "sklearn", "serialization": "skops", "bytes": 1, "sha256": "0" * 64, "trusted": [],
+        "signature": {"inputs": [tensor]},
+    }  # fmt: skip
+    assert "takes array of float64 (rows x 4)" in model_lines(model)
+    assert data_lines([]) == ["unknown: no input is named, so nothing is known of the data that it learned from"]
 
 
 def test_plan_says_what_would_run_and_why(nbprod: Call, project: Lab) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 import shutil
 import sys
 import warnings
@@ -336,6 +337,14 @@ def test_a_pipeline_run_is_one_mlflow_run_with_a_child_for_each_stage_that_ran(s
     assert first["evaluate"].data.metrics["rmse"] == main["value"]
     assert parents[0].data.metrics["rmse"] == main["value"]
     assert len(client.get_metric_history(first["train"].info.run_id, "train/rmse")) == 5
+    used = {
+        item.dataset.name: ({tag.key: tag.value for tag in item.tags}["mlflow.data.context"], item.dataset.profile)
+        for item in parents[0].inputs.dataset_inputs
+    }
+    assert {name: context for name, (context, _) in used.items()} == {
+        "penguins.parquet": "raw", "train.parquet": "train", "test.parquet": "test",
+    }  # fmt: skip
+    assert json.loads(used["test.parquet"][1])["rows"] == 119
     (raw,) = first["prepare"].inputs.dataset_inputs
     whole = {tag.key: tag.value for tag in raw.tags}["nbprod.sha256"]
     assert whole == next(item["sha256"] for item in story.entry["inputs"] if item["role"] == "input")
@@ -343,18 +352,18 @@ def test_a_pipeline_run_is_one_mlflow_run_with_a_child_for_each_stage_that_ran(s
     assert "residuals.csv" in {item.path for item in client.list_artifacts(first["evaluate"].info.run_id)}
 
 
-def test_plain_mlflow_scores_the_version_without_nbprod(story: Story, tmp_path: Path) -> None:
+def test_the_command_that_show_prints_scores_the_version_without_nbprod(story: Story, tmp_path: Path) -> None:
     blocked = tmp_path / "blocked"
     (blocked / "nbprod").mkdir(parents=True)
     (blocked / "nbprod" / "__init__.py").write_text("raise ImportError('nbprod is not installed here')")
-    folder = story.project.registered("penguins", "1")
+    said = story.project.nbprod("show", "penguins/1").stderr
+    setting, program, *words = shlex.split(said.removeprefix("next:"), comments=True)
+    assert (program, words[:4]) == ("mlflow", ["models", "predict", "-m", "models:/penguins/1"])
     story.project.call(
-        sys.executable, "-P", "-m", "mlflow", "models", "predict", "-m", "models:/penguins/1", "--env-manager", "local",
-        "-i", str(folder / "serving_input_example.json"), "-o", str(tmp_path / "answer.json"),
-        folder=tmp_path,
+        sys.executable, "-P", "-m", program, *words, "-o", str(tmp_path / "answer.json"),
         PYTHONPATH=str(blocked),
         MLFLOW_DISABLE_TELEMETRY="true",
-        MLFLOW_TRACKING_URI=f"sqlite:///{story.project.root / '.nbprod' / 'mlflow.db'}",
+        MLFLOW_TRACKING_URI=setting.removeprefix("MLFLOW_TRACKING_URI="),
     )  # fmt: skip
     answer = json.loads((tmp_path / "answer.json").read_text())["predictions"]
     assert len(answer) == 5

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.functional.conftest import Make
-from tests.functional.project import Project, parameters, printed, stages
+from tests.functional.project import PAPERMILL, Project, parameters, printed, stages
 
 TYPED = """
 b: list[int] = []
@@ -85,6 +85,59 @@ def test_a_notebook_with_a_model_becomes_a_version_and_a_pipeline_file(forest: t
     assert stages(again) == {"forest": ("reuse", "succeeded")}
     assert again["version"] == {"name": "iris", "version": "1"}
     assert "is there already" in project.nbprod("run", "forest.ipynb", "-p", "n_trees", "5", "--save", code=2).stderr
+
+
+OWN = """
+import pandas as pd
+from sklearn.linear_model import LinearRegression
+from sklearn.pipeline import make_pipeline
+
+import nbprod
+from ratios import Ratio
+
+X = pd.DataFrame({"a": [1.0, 2.0, 3.0, 5.0], "b": [2.0, 1.0, 4.0, 3.0]})
+model = make_pipeline(Ratio(), LinearRegression()).fit(X, X["a"] / X["b"])
+nbprod.log_model(model, example=X)
+"""
+
+RATIOS = """
+from sklearn.base import BaseEstimator, TransformerMixin
+
+
+class Ratio(TransformerMixin, BaseEstimator):
+    def fit(self, X, y=None):
+        self.fitted_ = True
+        return self
+
+    def transform(self, X):
+        return (X["a"] / X["b"]).to_frame()
+"""
+
+
+def test_a_notebook_whose_model_needs_a_module_beside_it_is_registered_without_a_pipelines_file(
+    make_project: Make,
+) -> None:
+    project = make_project("own")
+    project.write("ratios.py", RATIOS)
+    project.notebook("own.ipynb", OWN)
+    done = project.nbprod("run", "own.ipynb")
+    assert "registered: own/1" in done.stdout
+    assert "note: the entry knows nothing of the data, because no input is named" in done.stderr
+    entry = project.document("show", "own/1")
+    assert entry["model"]["trusted"] == ["ratios.Ratio"]
+    project.call(*PAPERMILL, "--no-progress-bar", "own.ipynb", "executed.ipynb")
+    report = project.document("register", "executed.ipynb", "--name", "own")
+    assert report["version"] == {"name": "own", "version": "2"}
+    assert project.document("show", "own/2")["model"]["trusted"] == ["ratios.Ratio"]
+
+
+def test_a_notebook_that_cannot_be_registered_leaves_no_copies(make_project: Make) -> None:
+    project = make_project("left")
+    project.notebook("empty.ipynb", "x = 1")
+    project.call(*PAPERMILL, "--no-progress-bar", "empty.ipynb", "executed.ipynb")
+    refused = project.nbprod("register", "executed.ipynb", "--name", "m", code=2).stderr
+    assert "logged no model: name one with --model PATH" in refused
+    assert [path.name for path in (project.root / "runs").iterdir()] == [".gitignore"]
 
 
 def test_after_the_index_is_lost_nothing_runs_or_is_registered_again(forest: tuple[Project, Any]) -> None:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from nbprod.entities import Artifact, ModelSpec, Pipeline, Stage, StageRun
 from nbprod.errors import UsageError
-from nbprod.lifecycle.notebooks import model_of, pipeline_of_notebook, save_pipeline, stage_name
+from nbprod.lifecycle.notebooks import (
+    expected_model,
+    model_of,
+    pipeline_of_notebook,
+    save_pipeline,
+    stage_name,
+    with_own_types,
+)
 from nbprod.pipeline.spec import load_pipeline
 from tests.fakes import Lab
 
@@ -119,6 +127,30 @@ def test_a_saved_pipeline_is_read_back_as_it_was_run(lab: Lab) -> None:
     )
     assert found.model is not None
     assert (found.name, found.model.name, found.model.source) == ("a", "churn", "a.model")
+
+
+def test_types_that_travel_with_the_model_of_a_single_notebook_are_trusted_and_saved(lab: Lab, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    (folder / "code").mkdir(parents=True)
+    (folder / "code" / "features.py").touch()
+    options = {"code": "code", "skops_trusted_types": ["features.Ratio", "other.Ratio", "sklearn.tree._tree.Tree"]}
+    (folder / "MLmodel").write_text(json.dumps({"flavors": {"sklearn": options}}))
+    model = with_own_types(ModelSpec(name="churn", source="a.model"), folder)
+    assert model.trusted == ("features.Ratio",)
+    path = save_pipeline(ONE, {}, model, project=lab.project)
+    found = load_pipeline(path, label="pipelines/a.yaml").model
+    assert found is not None
+    assert found.trusted == ("features.Ratio",)
+
+
+def test_a_notebook_that_failed_gets_a_pipeline_with_the_model_that_it_would_have_logged(lab: Lab) -> None:
+    lab.notebook("a", "nbprod.log_model(m, example=X)")
+    lab.notebook("b", "x = 1")
+    path = lab.pipeline("name: p\nstages: {a: {notebook: notebooks/a.ipynb}, b: {notebook: notebooks/b.ipynb}}")
+    a, b = path.bind()
+    assert expected_model(a, None) == ModelSpec(name="a", source="a.model")
+    assert expected_model(a, "churn") == ModelSpec(name="churn", source="a.model")
+    assert expected_model(b, None) is None
 
 
 def test_a_pipeline_that_is_there_is_not_written_over(lab: Lab) -> None:

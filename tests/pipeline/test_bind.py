@@ -157,8 +157,8 @@ def test_a_setting_that_names_an_output_is_refused(two: Lab, declared: str) -> N
         (preset("rate", "fast"), 'preset smoke: rate must be float, not str ("fast").'),
         (
             preset("seed", 1.5),
-            "preset smoke: seed must be int, not float (1.5). That is its default's type; declare another in the "
-            "parameters cell (`seed: float = ...`).",
+            "preset smoke: seed must be int, not float (1.5). The parameters cell makes it int: "
+            "write `seed: float = ...` there to allow fractions.",
         ),
     ],
 )
@@ -196,8 +196,8 @@ def test_where_no_notebook_has_parameters_that_is_said(lab: Lab) -> None:
         (
             "{sample: 100}",
             "{sample: 1.5}",
-            "p.yaml:3: sample must be int, not float (1.5). That is its default's type; declare another in the "
-            "parameters cell (`sample: float = ...`).",
+            "p.yaml:3: sample must be int, not float (1.5). The parameters cell makes it int: "
+            "write `sample: float = ...` there to allow fractions.",
         ),
     ],
 )

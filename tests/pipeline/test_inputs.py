@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 
 import fsspec
 import pytest
@@ -83,6 +86,68 @@ def test_a_file_that_is_lost_here_is_brought_again(lab: Lab, remote: fsspec.Abst
     reading(lab, "memory://bucket/data.csv")
     lab.inputs.path(found(lab)).unlink()
     assert found(lab).sha256 == sha256_bytes(b"data")
+
+
+@dataclass
+class Web:
+    """A file behind a web server.
+
+    Attributes:
+        tag: its ETag; none is sent where it is empty.
+        sent: how often its bytes were asked for.
+    """
+
+    body: bytes = b"data"
+    tag: str = ""
+    sent: int = 0
+    url: str = ""
+
+
+@pytest.fixture
+def web() -> Iterator[Web]:
+    """A file that a server on this machine sends."""
+    page = Web()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(page.body)))
+            if page.tag:
+                self.send_header("ETag", page.tag)
+            self.end_headers()
+
+        def do_GET(self) -> None:
+            page.sent += 1
+            self.do_HEAD()
+            self.wfile.write(page.body)
+
+        def log_message(self, *arguments: object) -> None:
+            """Be quiet."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        page.url = f"http://127.0.0.1:{server.server_port}/data.csv"
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield page
+        server.shutdown()
+        thread.join()
+
+
+def test_a_file_on_the_web_is_brought_again_only_when_its_tag_changes(lab: Lab, web: Web) -> None:
+    web.tag = "one"
+    reading(lab, web.url)
+    assert [found(lab).sha256, found(lab).sha256] == [sha256_bytes(b"data")] * 2
+    assert web.sent == 1
+    web.tag, web.body = "two", b"daty"
+    assert found(lab).sha256 == sha256_bytes(b"daty")
+    assert web.sent == 2
+
+
+def test_a_file_on_the_web_that_has_no_tag_or_date_is_always_brought(lab: Lab, web: Web) -> None:
+    reading(lab, web.url)
+    assert found(lab).sha256 == sha256_bytes(b"data")
+    web.body = b"daty"
+    assert found(lab).sha256 == sha256_bytes(b"daty")
 
 
 def test_two_urls_that_end_alike_are_two_files(lab: Lab, remote: fsspec.AbstractFileSystem) -> None:

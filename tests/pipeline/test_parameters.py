@@ -264,9 +264,10 @@ def test_a_typed_value_is_checked_and_told_where_it_stands() -> None:
     assert caught.value.stage == "train"
 
 
-def test_a_type_that_comes_from_the_default_is_explained() -> None:
-    with pytest.raises(ParameterError, match="That is its default's type; declare another in the parameters cell"):
-        convert(0.5, one("rate = 1"))
+@pytest.mark.parametrize("cell", ["rate = 1", "rate: int = 1"])
+def test_where_a_type_comes_from_and_how_to_change_it_is_told(cell: str) -> None:
+    with pytest.raises(ParameterError, match=r"makes it int: write `rate: float = \.\.\.` there to allow fractions"):
+        convert(0.5, one(cell))
 
 
 def test_text_is_no_number_where_the_value_has_a_type_already() -> None:
