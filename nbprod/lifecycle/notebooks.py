@@ -11,6 +11,7 @@ from nbprod.config import Project
 from nbprod.entities import ModelSpec, Parameter, Pipeline, Stage, StageRun
 from nbprod.errors import UsageError
 from nbprod.pipeline.bind import BoundStage
+from nbprod.pipeline.graph import reference
 from nbprod.pipeline.parameters import read_parameters
 from nbprod.pipeline.source import read_source
 from nbprod.pipeline.spec import check_model_name
@@ -46,7 +47,9 @@ def _path(parameter: Parameter, notebook: Path, project: Project) -> str:
     text = str(parameter.default)
     if "://" in text:
         return text
-    return project.relative((notebook.parent / text).resolve())
+    path = project.relative((notebook.parent / text).resolve())
+    # Else iris.csv beside iris.ipynb would be the output "csv" of the stage "iris".
+    return f"./{path}" if reference(path, [stage_name(notebook)]) else path
 
 
 def model_of(pipeline: Pipeline, stages: dict[str, StageRun], name: str | None) -> ModelSpec | None:

@@ -186,7 +186,9 @@ def _check_references(stage: Stage, pipeline: Pipeline, notebooks: Mapping[str, 
     for param, text in stage.inputs.items():
         ref = reference(text, names)
         if ref:
-            _check_made(pipeline, notebooks, *ref, line=stage.line, user=f"input '{param}' of stage '{stage.name}'")
+            user = f"input '{param}' of stage '{stage.name}'"
+            file = f" If the file is meant, write ./{text}" if (project.root / text).is_file() else ""
+            _check_made(pipeline, notebooks, *ref, line=stage.line, user=user, file=file)
         elif "://" not in text and not (project.root / text).exists():
             raise missing_input(param, text, stage=stage, pipeline=pipeline, project=project)
 
@@ -208,14 +210,23 @@ def missing_input(param: str, text: str, *, stage: Stage, pipeline: Pipeline, pr
 
 
 def _check_made(
-    pipeline: Pipeline, notebooks: Mapping[str, Source], stage: str, name: str, *, line: int, user: str
+    pipeline: Pipeline, notebooks: Mapping[str, Source], stage: str, name: str, *, line: int, user: str, file: str = ""
 ) -> None:
-    """A referenced name must be a declared output, or something that the notebook can be seen to log."""
+    """A referenced name must be a declared output, or something that the notebook can be seen to log.
+
+    Args:
+        user: what refers to it.
+        file: what to do if a file of that name was meant.
+    """
     outputs = pipeline.stage(stage).outputs
     logged = logged_names(notebooks[stage])
     if name in outputs or logged is None or name in logged:
         return
-    hint = nearest(name, [*outputs, *logged]) or " It has no outputs and logs nothing: call nbprod.log_model in it."
+    hint = (
+        file
+        or nearest(name, [*outputs, *logged])
+        or " It has no outputs and logs nothing: call nbprod.log_model in it."
+    )
     raise PipelineError(
         f"{user} refers to '{stage}.{name}', which stage '{stage}' does not make.{hint}",
         file=pipeline.path or None,

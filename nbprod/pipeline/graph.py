@@ -33,6 +33,7 @@ def order(pipeline: Pipeline) -> tuple[Stage, ...]:
     Raises:
         PipelineError: stages need each other in a circle.
     """
+    _refuse_own_outputs(pipeline)
     graph = needs(pipeline)
     try:
         graphlib.TopologicalSorter(graph).prepare()
@@ -49,6 +50,21 @@ def order(pipeline: Pipeline) -> tuple[Stage, ...]:
         done.append(ready)
         left.remove(ready)
     return tuple(done)
+
+
+def _refuse_own_outputs(pipeline: Pipeline) -> None:
+    """Refuse a stage that reads what it makes; a file may have been meant whose name begins as the stage's."""
+    for stage in pipeline.stages:
+        for param, (name, _) in references(stage, pipeline).items():
+            if name == stage.name:
+                text = stage.inputs[param]
+                raise PipelineError(
+                    f"input '{param}' of stage '{name}' is '{text}', which would be an output of that stage itself: "
+                    f"if the file {text} is meant, write ./{text}",
+                    file=pipeline.path or stage.notebook,
+                    line=stage.line or None,
+                    stage=name,
+                )
 
 
 def ancestors(pipeline: Pipeline, names: Iterable[str]) -> set[str]:

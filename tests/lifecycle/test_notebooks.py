@@ -129,6 +129,12 @@ def test_a_saved_pipeline_is_read_back_as_it_was_run(lab: Lab) -> None:
     assert (found.name, found.model.name, found.model.source) == ("a", "churn", "a.model")
 
 
+def test_a_file_that_is_called_as_the_notebook_is_no_output_of_it(lab: Lab) -> None:
+    lab.notebook("iris", "pass", parameters="rows = '../iris.csv'  # input\nmore = 'iris.csv'  # input")
+    (stage,) = pipeline_of_notebook(str(lab.root / "notebooks" / "iris.ipynb"), lab.project).stages
+    assert stage.inputs == {"rows": "./iris.csv", "more": "notebooks/iris.csv"}
+
+
 def test_types_that_travel_with_the_model_of_a_single_notebook_are_trusted_and_saved(lab: Lab, tmp_path: Path) -> None:
     folder = tmp_path / "model"
     (folder / "code").mkdir(parents=True)

@@ -302,6 +302,14 @@ def test_a_notebook_that_is_not_there_gets_the_nearest_that_is(two: Lab) -> None
     )
 
 
+def test_a_file_that_is_called_as_a_stage_needs_a_dot_and_a_slash(two: Lab) -> None:
+    two.file("prepare.csv")
+    two.pipeline(TWO.replace("train: prepare.train", "train: prepare.csv"))
+    assert refusal(two).endswith("which stage 'prepare' does not make. If the file is meant, write ./prepare.csv")
+    two.pipeline(TWO.replace("train: prepare.train", "train: ./prepare.csv"))
+    assert two.bind()[1].files["train"] == "./prepare.csv"
+
+
 def test_a_circle_is_refused(two: Lab) -> None:
     two.pipeline(TWO.replace("raw: data.csv", "raw: train.model"))
     assert "stages need each other in a circle" in refusal(two)

@@ -63,7 +63,10 @@ def test_each_stage_comes_after_what_it_needs_and_else_in_the_order_of_the_file(
 def test_a_stage_that_needs_itself_is_refused() -> None:
     with pytest.raises(PipelineError) as caught:
         order(pipeline(ok={}, a={"x": "a.y"}))
-    assert str(caught.value) == "p.yaml:4: stages need each other in a circle: a -> a."
+    assert str(caught.value) == (
+        "p.yaml:4: input 'x' of stage 'a' is 'a.y', which would be an output of that stage itself: if the file a.y is "
+        "meant, write ./a.y"
+    )
 
 
 def test_a_circle_is_refused_and_drawn() -> None:
