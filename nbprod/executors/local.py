@@ -220,6 +220,8 @@ class _Recorder:
         elif failure is None and self.begun < self.total:
             failure = CellError(message="the notebook ended early.", cell=self.current)
         if self.notebook is not None:
+            if failure and self.notebook.metadata.get("language_info", {}).get("name") == "python":
+                self.notebook.cells.insert(0, _way_back(self.job.folder))
             self.save()
         return Outcome(cells=self.total, pending=self.total - self.begun, error=failure, stopped=self.control.reason)
 
@@ -243,6 +245,17 @@ def _client(nb_man: Any, kernel_name: str, folder: Path, sockets: str) -> Any:
     )
     client.reset_execution_trackers()
     return client
+
+
+def _way_back(folder: Path) -> NotebookNode:
+    """A first cell for the copy of a notebook that failed: it lies elsewhere, and imports and paths need its folder."""
+    import nbformat
+
+    source = (
+        f"# The notebook ran in this folder. Run this cell first to go on here.\nimport os\n\nos.chdir({str(folder)!r})"
+    )
+    cell: NotebookNode = nbformat.v4.new_code_cell(source, metadata={"tags": ["nbprod-folder"]})  # type: ignore[no-untyped-call]
+    return cell
 
 
 def _number(notebook: NotebookNode, index: int) -> int:

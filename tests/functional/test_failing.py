@@ -184,9 +184,12 @@ def test_a_failed_notebook_reruns_with_its_injected_parameters(story: Story, tmp
     notebook = story.executed("zero")
     for cell in notebook["cells"]:
         cell["source"] = "".join(cell["source"]).replace("100 / n", "100 / (n + 1)")
-    mended = story.project.notebook(executed.replace("zero.ipynb", "mended.ipynb"), *notebook["cells"])
-    story.project.call(*PAPERMILL, "--no-progress-bar", str(mended), str(tmp_path / "mended.ipynb"))
-    assert printed(story.project.read(str(tmp_path / "mended.ipynb"))) == "n is 0\nthe end\n"
+    where = "import os\nprint(os.path.relpath(os.getcwd(), os.environ['ROOT']))"
+    mended = story.project.notebook(executed.replace("zero.ipynb", "mended.ipynb"), *notebook["cells"], where)
+    story.project.call(
+        *PAPERMILL, "--no-progress-bar", str(mended), str(tmp_path / "mended.ipynb"), ROOT=str(story.project.root)
+    )
+    assert printed(story.project.read(str(tmp_path / "mended.ipynb"))) == "n is 0\nthe end\nnotebooks\n"
 
 
 def test_sys_exit_in_the_middle_is_a_failure_with_cells_pending(story: Story) -> None:
