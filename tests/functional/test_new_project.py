@@ -21,7 +21,7 @@ def test_every_verb_prints_the_command_that_leads_to_the_entry(make_project: Mak
         done = project.nbprod(verb, *([] if verb != "show" else seen[-1][2:]))
         seen.append(next_command(done.stderr, verb))
     assert seen[-2][:2] == ["nbprod", "show"]
-    assert seen[-1][:3] == ["mlflow", "models", "predict"]
+    assert seen[-1][:4] == ["MLFLOW_TRACKING_URI=sqlite:///.nbprod/mlflow.db", "mlflow", "models", "predict"]
     assert "Metrics" in done.stdout
     assert "no card" not in done.stdout
     assert "nothing wrong" in project.nbprod("check").stdout
