@@ -1,0 +1,1 @@
+"""Statistics that gates and monitoring share: measures, intervals, paired comparison, groups."""
