@@ -39,6 +39,8 @@ class Settings:
         kernel: the kernel of notebooks that name none.
         timeout: seconds that a stage may take where the pipeline sets none; 0 is no limit.
         strict: gates, cards and clean sources are required to promote.
+        licenses: the licences that data may have, as SPDX identifiers or URLs; empty for any. In the environment they
+            are separated by commas.
     """
 
     registry: str = ""
@@ -48,6 +50,7 @@ class Settings:
     kernel: str = "python3"
     timeout: float = 0.0
     strict: bool = False
+    licenses: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +132,8 @@ def find_root(start: Path) -> Path:
 def _convert(name: str, value: Any, *, file: str) -> Any:
     """A setting's value in the type of its default."""
     kind = type(getattr(Settings(), name))
+    if kind is tuple:
+        return _names(name, value, file=file)
     if kind is bool and isinstance(value, str):
         value = {"true": True, "1": True, "false": False, "0": False}.get(value.lower(), value)
     elif kind in (int, float) and isinstance(value, (str, int)) and not isinstance(value, bool):
@@ -139,6 +144,14 @@ def _convert(name: str, value: Any, *, file: str) -> Any:
     if name in LEAST and not value >= LEAST[name]:
         raise UsageError(f"{name} must be at least {LEAST[name]}, not {value!r}.", file=file)
     return value
+
+
+def _names(name: str, value: Any, *, file: str) -> tuple[str, ...]:
+    """A setting that is a list of names."""
+    found = [item.strip() for item in value.split(",") if item.strip()] if isinstance(value, str) else value
+    if not isinstance(found, list) or not all(isinstance(item, str) for item in found):
+        raise UsageError(f"{name} must be a list of names, not {value!r}.", file=file)
+    return tuple(found)
 
 
 def load_project(start: Path | None = None) -> Project:

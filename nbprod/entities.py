@@ -19,6 +19,7 @@ JSON = Any
 Role = Literal["input", "output", "artifact", "model"]
 Status = Literal["running", "succeeded", "failed", "interrupted", "skipped"]
 Action = Literal["run", "reuse"]
+Verdict = Literal["passed", "failed", "undecided"]
 
 
 def _plain(value: Any) -> JSON:
@@ -335,6 +336,29 @@ class Statement(Fact):
     subject: str
     created: str = ""
     body: dict[str, JSON] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateResult(Fact):
+    """What a gate found; undecided is not passed.
+
+    Attributes:
+        gate: its name.
+        reason: one sentence.
+        observed, required: what was found, such as a metric's value, and what it is held against.
+        interval: lower and upper bound of what was observed, in its unit.
+        options: what the pipeline's YAML says for this gate.
+        details: more to show, such as the value of each group.
+    """
+
+    gate: str
+    verdict: Verdict
+    reason: str = ""
+    observed: JSON = None
+    required: JSON = None
+    interval: tuple[float, float] | None = None
+    options: dict[str, JSON] = field(default_factory=dict)
+    details: dict[str, JSON] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,11 +21,12 @@ def interruptible() -> None:
 
 
 @pytest.fixture(autouse=True)
-def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tests do not see settings of whoever runs them."""
+def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Tests see neither the settings nor the keys of whoever runs them."""
     for name in os.environ:
         if name.startswith("NBPROD_") or name == "MLFLOW_TRACKING_URI":
             monkeypatch.delenv(name)
+    monkeypatch.setenv("NBPROD_KEYS", str(tmp_path / "keys"))
 
 
 @pytest.fixture
@@ -49,7 +50,7 @@ def prepared_registry_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # MLflow's own, while it is imported and makes its tables
         patch.setenv("XDG_CACHE_HOME", str(cache))
-        from nbprod.registry.mlflow import make_database
+        from nbprod.registry.connection import make_database
 
         prepare(first / "mlflow.db", first / "artifacts", make_database)
     return cache

@@ -41,7 +41,7 @@ HEAVY = {
 }  # fmt: skip
 """Packages that cost more than a verb which does not need them may take; they are imported where they are used."""
 
-IN_A_CHILD = {"nbprod.registry.mlflow"}
+IN_A_CHILD = {"nbprod.registry.connection", "nbprod.registry.mlflow"}
 """Modules that only ever run in a process of their own, beside the stages, and may import what they like at once."""
 
 NOT_OURS = {

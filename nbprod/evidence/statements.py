@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from nbprod.entities import ModelVersion, Statement
+from nbprod.entities import GateResult, ModelVersion, Statement
 from nbprod.errors import ArtifactError
+from nbprod.evidence.entry import plain
 
 REGISTRATION = "nbprod/registration/1"
+GATES = "nbprod/gates/1"
+PROMOTION = "nbprod/promotion/1"
+APPROVAL = "nbprod/approval/1"
 
-SCHEMAS = frozenset({REGISTRATION})
+SCHEMAS = frozenset({REGISTRATION, GATES, PROMOTION, APPROVAL})
 """What this nbprod can read; every version that was ever written stays here."""
 
 
@@ -26,6 +31,43 @@ def registration(version: ModelVersion, *, registry: str) -> Statement:
         subject=version.digest,
         created=version.created or datetime.now(UTC).isoformat(timespec="milliseconds"),
         body={"name": version.name, "version": version.version, "registry": registry},
+    )
+
+
+def gates(subject: str, results: Iterable[GateResult], *, champion: str) -> Statement:
+    """What the gates found of an entry.
+
+    Args:
+        subject: the entry's digest.
+        champion: the version that it was held against, as ``name/version``; empty if there was none.
+    """
+    listed = [plain(result.to_dict()) for result in results]
+    passed = bool(listed) and all(result["verdict"] == "passed" for result in listed)
+    return _made(GATES, subject, {"results": listed, "passed": passed, "champion": champion or None})
+
+
+def promotion(subject: str, *, alias: str, before: str, reason: str, overrides: Iterable[str]) -> Statement:
+    """That an alias was moved to an entry's version.
+
+    Args:
+        before: the version that it pointed at; empty if it is new.
+    """
+    body = {"alias": alias, "before": before or None, "reason": reason, "overrides": list(overrides)}
+    return _made(PROMOTION, subject, body)
+
+
+def approval(subject: str, *, key: str, user: str, reason: str) -> Statement:
+    """That somebody approves of an entry.
+
+    Args:
+        key: id of the key that they sign with.
+    """
+    return _made(APPROVAL, subject, {"by": {"key": key, "user": user}, "reason": reason})
+
+
+def _made(schema: str, subject: str, body: dict[str, Any]) -> Statement:
+    return Statement(
+        schema=schema, subject=subject, created=datetime.now(UTC).isoformat(timespec="milliseconds"), body=body
     )
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from nbprod.digest import sha256_bytes
 from nbprod.entities import JSON, Fact, Metric, ModelVersion, Run, Statement
 from nbprod.errors import RegistryError, UsageError, nearest
 
@@ -89,7 +90,7 @@ class Ref(Fact):
 
 
 class Registry(Protocol):
-    """Where runs are recorded and model versions are kept.
+    """Where runs are recorded, model versions are kept, aliases point, and the audit log of each model lies.
 
     Every method raises `RegistryError` when the registry refuses or cannot be reached. Paths are text, so that they can
     cross a pipe.
@@ -144,6 +145,45 @@ class Registry(Protocol):
     def attach(self, name: str, version: str, statement: Statement) -> None:
         """Keep a statement beside a version; one that is there is left as it is."""
         ...
+
+    def statements(self, name: str, version: str) -> tuple[Statement, ...]:
+        """The statements beside a version, by the time they were made."""
+        ...
+
+    def point(self, name: str, alias: str, version: str) -> None:
+        """Let an alias point at a version; with no version the alias is removed."""
+        ...
+
+    def lines(self, name: str) -> tuple[str, ...]:
+        """The lines of a model's audit log, in their order; what is wrong with them is not judged here."""
+        ...
+
+    def append(self, name: str, number: int, line: str) -> None:
+        """Write line ``number`` of a model's audit log if there is none, and note it as the `head`.
+
+        Raises:
+            AliasConflict: somebody else wrote that line first.
+        """
+        ...
+
+    def head(self, name: str) -> str:
+        """What the registry itself notes of the last line, ``<number>:<sha256>``; empty if there is none."""
+        ...
+
+
+def head_of(number: int, line: str) -> str:
+    """What a registry notes of the last line of an audit log; see `Registry.head`."""
+    return f"{number}:{sha256_bytes(line.encode())}"
+
+
+def check_alias(text: str) -> None:
+    """Refuse what no alias can be called.
+
+    Raises:
+        UsageError: it holds other characters than letters, digits, ``-`` and ``_``, or is reserved by MLflow.
+    """
+    if not _ALIAS.match(text) or text == "latest" or re.fullmatch(r"v\d+", text):
+        raise UsageError(f"'{text}' cannot be an alias: use a name of letters, digits, '-' and '_', such as champion.")
 
 
 def parse_ref(text: str) -> Ref:

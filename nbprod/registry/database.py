@@ -15,8 +15,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 from nbprod.errors import RegistryError
+from nbprod.registry.auditing import EXPERIMENT, HEAD_TAG, local_folder, read_local
 
 PREFIX = "sqlite:///"
 Make = Callable[[Path], None]
@@ -30,16 +32,41 @@ def local_path(uri: str) -> Path | None:
 
 def local_aliases(path: Path) -> dict[str, dict[str, str]] | None:
     """Model -> alias -> version, by one query on MLflow's table; None if it is not as expected: ask MLflow then."""
-    if not _there(path):
-        return {}
+    rows = _select(path, "select name, alias, version from registered_model_aliases", ())
+    if rows is None:
+        return None
     found: dict[str, dict[str, str]] = {}
+    for name, alias, version in rows:
+        found.setdefault(str(name), {})[str(alias)] = str(version)
+    return found
+
+
+def local_head(path: Path, name: str) -> str | None:
+    """What the registry notes of the last line of a model's audit log; None if its tables are not as expected."""
+    rows = _select(path, "select value from registered_model_tags where name = ? and key = ?", (name, HEAD_TAG))
+    return None if rows is None else str(rows[0][0]) if rows else ""
+
+
+def local_lines(path: Path, name: str) -> tuple[str, ...] | None:
+    """The lines of a model's audit log, read without MLflow; None where that is not enough."""
+    rows = _select(path, "select artifact_location from experiments where name = ?", (EXPERIMENT,))
+    if rows is None:
+        return None
+    if not rows:
+        return ()
+    folder = local_folder(str(rows[0][0]), name)
+    return None if folder is None else read_local(folder)
+
+
+def _select(path: Path, query: str, values: tuple[str, ...]) -> list[tuple[Any, ...]] | None:
+    """The rows that a query finds in MLflow's database, or none where there is no database; None if it fails."""
+    if not _there(path):
+        return []
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=10)) as database:
-            for name, alias, version in database.execute("select name, alias, version from registered_model_aliases"):
-                found.setdefault(str(name), {})[str(alias)] = str(version)
+            return database.execute(query, values).fetchall()
     except sqlite3.Error:
         return None
-    return found
 
 
 def prepare(path: Path, artifacts: Path, make: Make) -> None:

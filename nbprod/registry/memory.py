@@ -10,7 +10,8 @@ from pathlib import Path
 
 from nbprod.entities import JSON, ModelVersion, Run, Statement
 from nbprod.errors import RegistryError
-from nbprod.registry import Observed, Registration
+from nbprod.registry import Observed, Registration, head_of
+from nbprod.registry.auditing import taken
 from nbprod.registry.recording import Entry, ran, run_entry, stage_entry
 from nbprod.registry.statements import statement_name
 from nbprod.store import written_whole
@@ -26,7 +27,9 @@ class MemoryRegistry:
         seen: (run, stage) -> what `observed` is to return.
         entries: id of a record -> what was recorded.
         parents: id of a stage's record -> id of the run's.
-        statements: (name, version) -> file name -> statement.
+        said: (name, version) -> file name -> statement.
+        log: name -> number -> line of the audit log.
+        heads: name -> what is noted of the last line.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -37,7 +40,9 @@ class MemoryRegistry:
         self.parents: dict[str, str] = {}
         self.known: list[ModelVersion] = []
         self.aliases: dict[tuple[str, str], str] = {}
-        self.statements: dict[tuple[str, str], dict[str, Statement]] = {}
+        self.said: dict[tuple[str, str], dict[str, Statement]] = {}
+        self.log: dict[str, dict[int, str]] = {}
+        self.heads: dict[str, str] = {}
 
     def experiment(self, name: str) -> str:
         """See `Registry.experiment`."""
@@ -114,11 +119,35 @@ class MemoryRegistry:
         """See `Registry.attach`."""
         if not any((v.name, v.version) == (name, version) for v in self.known):
             raise RegistryError(f"cannot attach a statement: there is no version {name}/{version}.")
-        self.statements.setdefault((name, version), {}).setdefault(statement_name(statement), statement)
+        self.said.setdefault((name, version), {}).setdefault(statement_name(statement), statement)
 
-    def move_alias(self, name: str, alias: str, version: str) -> None:
-        """Point an alias at a version, as MLflow's own page does."""
+    def statements(self, name: str, version: str) -> tuple[Statement, ...]:
+        """See `Registry.statements`."""
+        return tuple(sorted(self.said.get((name, version), {}).values(), key=lambda statement: statement.created))
+
+    def point(self, name: str, alias: str, version: str) -> None:
+        """See `Registry.point`."""
+        if not version:
+            self.aliases.pop((name, alias), None)
+            return
+        if not any((v.name, v.version) == (name, version) for v in self.known):
+            raise RegistryError(f"cannot move the alias '{alias}': there is no version {name}/{version}.")
         self.aliases[(name, alias)] = version
+
+    def lines(self, name: str) -> tuple[str, ...]:
+        """See `Registry.lines`."""
+        found = self.log.get(name, {})
+        return tuple(found[number] for number in sorted(found))
+
+    def append(self, name: str, number: int, line: str) -> None:
+        """See `Registry.append`."""
+        if self.log.setdefault(name, {}).setdefault(number, line) != line:
+            raise taken(name, number)
+        self.heads[name] = head_of(number, line)
+
+    def head(self, name: str) -> str:
+        """See `Registry.head`."""
+        return self.heads.get(name, "")
 
     def _aliases(self, version: ModelVersion) -> tuple[str, ...]:
         return tuple(

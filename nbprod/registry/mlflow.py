@@ -7,30 +7,33 @@ from __future__ import annotations
 
 import contextlib
 import json
-import logging
 import posixpath
 import tempfile
-import warnings
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import mlflow.artifacts
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
-from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
-from sqlalchemy.exc import SQLAlchemyError
 
 from nbprod.entities import JSON, ModelVersion, Run, Statement
-from nbprod.errors import RegistryError
-from nbprod.registry import RECORD_TAG, RUN_TAG, Observed, Registration
-from nbprod.registry.database import local_path, prepare
+from nbprod.registry import RECORD_TAG, RUN_TAG, Observed, Registration, head_of
+from nbprod.registry.auditing import (
+    EXPERIMENT,
+    HEAD_TAG,
+    append_local,
+    append_remote,
+    local_folder,
+    read_local,
+    read_remote,
+)
+from nbprod.registry.connection import Connection
 from nbprod.registry.observing import PARENT, observe, pages
 from nbprod.registry.recording import DIGEST_LENGTH, DatasetUse, Entry, ran, run_entry, stage_entry
-from nbprod.registry.statements import STATEMENTS, statement_bytes, statement_name
-from nbprod.registry.uri import shown
+from nbprod.registry.statements import STATEMENTS, read_file, statement_bytes, statement_name
 
 DIGEST_TAG = "nbprod.digest"
 KEYS_TAG = "nbprod.keys"
@@ -43,30 +46,16 @@ MODEL = "model"
 BATCH = 100
 """How many parameters or tags MLflow takes at once; of metrics ten times as many."""
 
+SETTLE = 0.3
+"""Seconds after which a line that two wrote to a server at once has one content."""
 
-class MlflowRegistry:
-    """See `nbprod.registry.Registry`.
 
-    Args:
-        uri: MLflow's tracking URI.
-        artifacts: folder for the files of a local registry.
-
-    Raises:
-        RegistryError: a local database cannot be opened. A server is not asked before it is needed.
-    """
-
-    def __init__(self, uri: str, artifacts: Path) -> None:
-        self.uri = uri
-        self.artifacts = artifacts
-        self.local = local_path(uri)
-        with self._translated("open the registry"):
-            if self.local:
-                prepare(self.local, artifacts, make_database)
-            self.client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+class MlflowRegistry(Connection):
+    """See `nbprod.registry.Registry`, and `Connection` for how it is opened."""
 
     def experiment(self, name: str) -> str:
         """The experiment's id; a new one keeps its files under the project when the registry is local."""
-        with self._translated(f"open the experiment '{name}'"):
+        with self.translated(f"open the experiment '{name}'"):
             known = self.client.get_experiment_by_name(name)
             if known is None:
                 location = (self.artifacts / _folder_name(name)).absolute().as_uri() if self.local else None
@@ -82,15 +71,15 @@ class MlflowRegistry:
 
     def observed(self, run: str, stage: str, folder: str) -> Observed:
         """What carries the stage's tags, in whatever experiment."""
-        with self._translated(f"read what stage '{stage}' logged"):
-            return observe(self.client, run, stage, folder=Path(folder), fetch=self._fetch)
+        with self.translated(f"read what stage '{stage}' logged"):
+            return observe(self.client, run, stage, folder=Path(folder), fetch=self.fetch)
 
     def record(
         self, run: Run, root: str, tags: Mapping[str, str], datasets: Mapping[str, Mapping[str, JSON]] | None = None
     ) -> str:
         """One MLflow run, with a child run for each stage that ran. It is closed last: an open one is half a record."""
         experiment = self.experiment(run.pipeline)
-        with self._translated(f"record the run {run.id}"):
+        with self.translated(f"record the run {run.id}"):
             if known := self._recorded(run.id, experiment):
                 return known
             entry = run_entry(run, tags=tags, datasets=datasets)
@@ -116,7 +105,7 @@ class MlflowRegistry:
 
     def register(self, registration: Registration) -> ModelVersion:
         """Log the folder as an artifact of the run's record and make a version of it."""
-        with self._translated(f"register '{registration.name}'"):
+        with self.translated(f"register '{registration.name}'"):
             for known in self._search(registration.name):
                 if known.digest == registration.digest:
                     return known
@@ -145,7 +134,7 @@ class MlflowRegistry:
 
     def versions(self, name: str | None = None) -> tuple[ModelVersion, ...]:
         """Newest first within a name."""
-        with self._translated("list the versions"):
+        with self.translated("list the versions"):
             return tuple(self._search(name))
 
     def _search(self, name: str | None) -> list[ModelVersion]:
@@ -160,45 +149,65 @@ class MlflowRegistry:
 
     def download(self, name: str, version: str, target: str, part: str = "") -> str:
         """Bring a version's folder, or a part of it, here. It works without the run that made it."""
-        with self._translated(f"fetch {name}/{version}"):
+        with self.translated(f"fetch {name}/{version}"):
             source = str(self.client.get_model_version_download_uri(name, version)).rstrip("/")
             Path(target).mkdir(parents=True, exist_ok=True)
-            return self._fetch(f"{source}/{part}" if part else source, target)
+            return self.fetch(f"{source}/{part}" if part else source, target)
 
     def attach(self, name: str, version: str, statement: Statement) -> None:
         """Keep a statement among the artifacts of the version's run, whether that run was deleted or not."""
-        with self._translated(f"attach a statement to {name}/{version}"):
-            source = str(self.client.get_model_version_download_uri(name, version)).rstrip("/")
-            files = get_artifact_repository(posixpath.dirname(source), tracking_uri=self.uri, registry_uri=self.uri)
+        with self.translated(f"attach a statement to {name}/{version}"):
+            files = self.beside(name, version)
             file = statement_name(statement)
             if any(posixpath.basename(item.path) == file for item in files.list_artifacts(STATEMENTS)):
                 return
             with tempfile.TemporaryDirectory(prefix="nbprod-") as folder:
                 path = Path(folder, file)
                 path.write_bytes(statement_bytes(statement))
-                files.log_artifact(str(path), STATEMENTS)  # type: ignore[no-untyped-call]
+                files.log_artifact(str(path), STATEMENTS)
 
-    def _fetch(self, uri: str, target: str | None = None) -> str:
-        """Bring artifacts here; those that are here already are left where they are, unless there is a target."""
-        found = mlflow.artifacts.download_artifacts(
-            artifact_uri=uri, dst_path=target, tracking_uri=self.uri, registry_uri=self.uri
-        )
-        return str(found)
+    def statements(self, name: str, version: str) -> tuple[Statement, ...]:
+        """Those among the artifacts of the version's run."""
+        with self.translated(f"read the statements about {name}/{version}"):
+            files = self.beside(name, version)
+            with tempfile.TemporaryDirectory(prefix="nbprod-") as folder:
+                paths = [files.download_artifacts(item.path, folder) for item in files.list_artifacts(STATEMENTS)]
+                found = [read_file(Path(path)) for path in paths]
+        return tuple(sorted(found, key=lambda statement: statement.created))
 
-    @contextlib.contextmanager
-    def _translated(self, doing: str) -> Iterator[None]:
-        """Turn MLflow's errors, and those of its connections, into one sentence."""
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                yield
-        except MlflowException as error:
-            raise RegistryError(_sentence(doing, str(error), self.uri)) from error
-        except SQLAlchemyError as error:
-            raise RegistryError(_sentence(doing, str(error).partition("\n[SQL")[0], self.uri)) from error
-        except OSError as error:
-            reason = f"{error.strerror}: {error.filename}" if error.strerror else str(error)
-            raise RegistryError(_sentence(doing, reason, self.uri)) from error
+    def point(self, name: str, alias: str, version: str) -> None:
+        """MLflow keeps neither who nor when; the audit log does."""
+        with self.translated(f"move the alias '{alias}' of '{name}'"):
+            if version:
+                self.client.set_registered_model_alias(name, alias, version)
+            else:
+                self.client.delete_registered_model_alias(name, alias)
+
+    def lines(self, name: str) -> tuple[str, ...]:
+        """In the folder of artifacts of an experiment of its own."""
+        with self.translated(f"read the audit log of '{name}'"):
+            known = self.client.get_experiment_by_name(EXPERIMENT)
+            if known is None:
+                return ()
+            folder = local_folder(known.artifact_location, name)
+            return read_remote(self.files(known.artifact_location), name) if folder is None else read_local(folder)
+
+    def append(self, name: str, number: int, line: str) -> None:
+        """A local folder decides who is first; behind a server a line is read back."""
+        experiment = self.experiment(EXPERIMENT)
+        with self.translated(f"write the audit log of '{name}'"):
+            location = self.client.get_experiment(experiment).artifact_location
+            folder = local_folder(location, name)
+            if folder is None:
+                append_remote(self.files(location), name, number, line, pause=lambda: time.sleep(SETTLE))
+            else:
+                append_local(folder, name, number, line)
+            self.client.set_registered_model_tag(name, HEAD_TAG, head_of(number, line))
+
+    def head(self, name: str) -> str:
+        """A tag of the registered model."""
+        with self.translated(f"read the audit log of '{name}'"):
+            return str((self.client.get_registered_model(name).tags or {}).get(HEAD_TAG, ""))
 
 
 def _write(
@@ -241,39 +250,6 @@ def _make_model(client: MlflowClient, name: str) -> None:
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-
-
-def _sentence(doing: str, reason: str, uri: str) -> str:
-    """What went wrong, and what to do."""
-    text = " ".join(reason.split())
-    place = shown(uri)
-    if any(sign in text for sign in ("Max retries exceeded", "failed with exception", "Connection refused")):
-        return (
-            f"cannot {doing}: the MLflow server at {place} does not answer; start it, or name another in "
-            "MLFLOW_TRACKING_URI."
-        )
-    if "out-of-date database schema" in text:
-        return (
-            f"cannot {doing}: the registry's database was made by an older MLflow; keep a copy of it, then run: "
-            f"mlflow db upgrade {place}"
-        )
-    if "database is locked" in text:
-        return f"cannot {doing}: the registry's database is busy, another process writes to it; run again."
-    for sign in ("401", "403", "PERMISSION_DENIED", "UNAUTHENTICATED"):
-        if sign in text[:300]:
-            return (
-                f"cannot {doing}: the MLflow server at {place} refuses; check your credentials. It said: {text[:300]}"
-            )
-    return f"cannot {doing} in the registry at {place}: {text[:500].rstrip('.')}."
-
-
-def make_database(path: Path) -> None:
-    """Have MLflow make its tables in a new file; this takes seconds."""
-    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
-
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    store = SqlAlchemyStore(f"sqlite:///{path.as_posix()}", str(path.parent))  # type: ignore[no-untyped-call]
-    store.engine.dispose()
 
 
 def _folder_name(name: str) -> str:

@@ -36,8 +36,8 @@ PATIENCE = 5.0
 LOG_MAX = 1_000_000
 
 
-class RegistryProcess:
-    """See `nbprod.registry.Registry`. Use it in a ``with`` block; threads may share it.
+class Child:
+    """The process, and how it is asked.
 
     Args:
         uri: MLflow's tracking URI.
@@ -120,6 +120,10 @@ class RegistryProcess:
         said = f" Its last words: {lines[-1][:300]}" if lines else ""
         return f"the process that talks to MLflow ended; run again, and if it stays so look into {self._log}.{said}"
 
+
+class RegistryProcess(Child):
+    """See `nbprod.registry.Registry`. Use it in a ``with`` block; threads may share it."""
+
     def experiment(self, name: str) -> str:
         """See `Registry.experiment`."""
         return str(self._ask("experiment", name))
@@ -150,6 +154,26 @@ class RegistryProcess:
     def attach(self, name: str, version: str, statement: Statement) -> None:
         """See `Registry.attach`."""
         self._ask("attach", name, version, statement.to_dict())
+
+    def statements(self, name: str, version: str) -> tuple[Statement, ...]:
+        """See `Registry.statements`."""
+        return tuple(Statement.from_dict(item) for item in self._ask("statements", name, version))
+
+    def point(self, name: str, alias: str, version: str) -> None:
+        """See `Registry.point`."""
+        self._ask("point", name, alias, version)
+
+    def lines(self, name: str) -> tuple[str, ...]:
+        """See `Registry.lines`."""
+        return tuple(map(str, self._ask("lines", name)))
+
+    def append(self, name: str, number: int, line: str) -> None:
+        """See `Registry.append`."""
+        self._ask("append", name, number, line)
+
+    def head(self, name: str) -> str:
+        """See `Registry.head`."""
+        return str(self._ask("head", name))
 
 
 def _answer(line: bytes) -> dict[str, Any]:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 from nbprod.digest import canonical, sha256_bytes
 from nbprod.entities import Statement
+from nbprod.errors import ArtifactError
 from nbprod.registry import FOLDER
 
 STATEMENTS = f"{FOLDER}/statements"
@@ -13,6 +17,20 @@ STATEMENTS = f"{FOLDER}/statements"
 def statement_bytes(statement: Statement) -> bytes:
     """A statement as it is written."""
     return canonical(statement.to_dict())
+
+
+def read_file(path: Path) -> Statement:
+    """A statement from its file.
+
+    Raises:
+        ArtifactError: it is damaged.
+    """
+    try:
+        return Statement.from_dict(json.loads(path.read_bytes()))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ArtifactError(
+            "a statement in the registry is damaged: its file is no JSON of nbprod's.", file=path.name
+        ) from error
 
 
 def statement_name(statement: Statement) -> str:

@@ -70,7 +70,7 @@ def _warm(opened: Registry | NbprodError, *, answered: int) -> None:
 
 
 def _make_database(path: Path) -> None:
-    from nbprod.registry.mlflow import make_database
+    from nbprod.registry.connection import make_database
 
     make_database(path)
 

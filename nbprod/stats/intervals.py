@@ -118,4 +118,5 @@ def _prepared(measure: Measure, truth: Array, answer: Array) -> Any:
 def _ratio(part: Array, whole: Array) -> Array:
     import numpy as np
 
-    return np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)
+    found: Array = np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)
+    return found

@@ -5,15 +5,15 @@ from __future__ import annotations
 import shutil
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
 
 from nbprod.entities import Metric, ModelVersion, Statement
-from nbprod.errors import RegistryError
-from nbprod.registry import RUN_TAG, STAGE_TAG, Observed, Registry, choose, parse_ref
+from nbprod.errors import AliasConflict, RegistryError
+from nbprod.registry import RUN_TAG, STAGE_TAG, Observed, Registry, choose, head_of, parse_ref
 from nbprod.registry.memory import MemoryRegistry
 from tests.registry.made import (
     GIT,
@@ -76,7 +76,7 @@ class MemoryWorld:
 
     def move_alias(self, name: str, alias: str, version: str) -> None:
         """Move it."""
-        self.registry.move_alias(name, alias, version)
+        self.registry.aliases[(name, alias)] = version
 
     def records(self) -> list[dict[str, Any]]:
         """From what was kept."""
@@ -96,7 +96,7 @@ class MemoryWorld:
 
     def statements(self, version: ModelVersion) -> list[str]:
         """From what was kept."""
-        return sorted(self.registry.statements.get((version.name, version.version), {}))
+        return sorted(self.registry.said.get((version.name, version.version), {}))
 
 
 @dataclass
@@ -328,6 +328,52 @@ def test_a_statement_is_kept_once(world: World, tmp_path: Path) -> None:
 
     (name,) = world.statements(made)
     assert len(name.removesuffix(".json")) == 64
+
+
+def test_statements_are_read_back_in_the_order_of_their_time(world: World, tmp_path: Path) -> None:
+    registered(world, tmp_path)
+    later = replace(STATEMENT, schema="nbprod/approval/1", created="2026-01-02T00:00:00.000+00:00")
+
+    assert world.registry.statements("churn", "1") == ()
+    world.registry.attach("churn", "1", later)
+    world.registry.attach("churn", "1", STATEMENT)
+
+    assert world.registry.statements("churn", "1") == (STATEMENT, later)
+
+
+def test_an_alias_is_moved_and_removed(world: World, tmp_path: Path) -> None:
+    registered(world, tmp_path)
+    registered(world, tmp_path, "e" * 64, "20260102-120000-abcd")
+
+    world.registry.point("churn", "champion", "1")
+    world.registry.point("churn", "champion", "2")
+    assert {v.version: v.aliases for v in world.registry.versions("churn")} == {"1": (), "2": ("champion",)}
+    world.registry.point("churn", "champion", "")
+    assert {v.version: v.aliases for v in world.registry.versions("churn")} == {"1": (), "2": ()}
+    with pytest.raises(RegistryError, match="cannot move the alias 'champion'"):
+        world.registry.point("churn", "champion", "9")
+
+
+def test_the_audit_log_grows_line_by_line(world: World, tmp_path: Path) -> None:
+    registered(world, tmp_path)
+
+    assert (world.registry.lines("churn"), world.registry.head("churn")) == ((), "")
+    world.registry.append("churn", 1, '{"one": 1}')
+    world.registry.append("churn", 2, '{"two": "ü"}')
+
+    assert world.registry.lines("churn") == ('{"one": 1}', '{"two": "ü"}')
+    assert world.registry.head("churn") == head_of(2, '{"two": "ü"}')
+    assert world.registry.lines("chur") == ()
+
+
+def test_a_line_that_somebody_else_wrote_first_stays(world: World, tmp_path: Path) -> None:
+    registered(world, tmp_path)
+    world.registry.append("churn", 1, '{"one": 1}')
+
+    with pytest.raises(AliasConflict, match="somebody else changed the model 'churn' at the same time"):
+        world.registry.append("churn", 1, '{"other": 1}')
+    assert world.registry.lines("churn") == ('{"one": 1}',)
+    assert world.registry.head("churn") == head_of(1, '{"one": 1}')
 
 
 @pytest.mark.parametrize("missing", ["version", "record", "part"])

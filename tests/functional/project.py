@@ -204,4 +204,10 @@ def clean_environment(cache: Path) -> dict[str, str]:
     """The variables of this process without those that lead nbprod or MLflow elsewhere, and with caches of its own."""
     elsewhere = ("NBPROD_", "MLFLOW_", "_MLFLOW_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(elsewhere)}
-    return {**kept, "XDG_CACHE_HOME": str(cache), "IPYTHONDIR": str(cache / "ipython"), "DO_NOT_TRACK": "true"}
+    return {
+        **kept,
+        "XDG_CACHE_HOME": str(cache),
+        "XDG_CONFIG_HOME": str(cache / "config"),
+        "IPYTHONDIR": str(cache / "ipython"),
+        "DO_NOT_TRACK": "true",
+    }

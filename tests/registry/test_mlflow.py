@@ -230,7 +230,8 @@ def test_a_name_with_a_quote_in_it_is_found(registry: Any, tmp_path: Path) -> No
 
 
 def test_the_database_of_an_older_mlflow_is_said_with_what_to_do(registry_cache: Path, tmp_path: Path) -> None:
-    from nbprod.registry.mlflow import MlflowRegistry, make_database
+    from nbprod.registry.connection import make_database
+    from nbprod.registry.mlflow import MlflowRegistry
 
     prepare(tmp_path / "old.db", tmp_path, make_database)
     with closing(sqlite3.connect(tmp_path / "old.db")) as database, database:

@@ -30,7 +30,7 @@ def test_a_bootstrap_interval_holds_the_truth_about_as_often_as_it_says(name: st
     generator = np.random.default_rng(1)
     one = measure(name)
 
-    def draw(rows: int) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
+    def draw(rows: int) -> tuple[np.ndarray, np.ndarray]:
         truth = generator.random(rows) < 0.4
         score = np.clip(truth * 0.2 + generator.random(rows) * 0.8, 0.01, 0.99)
         return {"labels": (truth, score > 0.5), "scores": (truth, score), "values": (truth * 1.0, score)}[one.needs]
