@@ -8,10 +8,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import permutations
 from typing import TYPE_CHECKING, Any, Literal
 
 from nbprod.entities import Fact
-from nbprod.stats.intervals import bootstrap, wilson
+from nbprod.errors import UsageError
+from nbprod.stats.intervals import bootstrap, normal_quantile, tail, wilson
 from nbprod.stats.measures import Measure
 
 if TYPE_CHECKING:
@@ -22,6 +24,14 @@ if TYPE_CHECKING:
 MISSING = "(missing)"
 """The group of the rows whose group is not known."""
 
+RESAMPLES = 500
+"""Of each group's bootstrap."""
+
+Kind = Literal["difference", "ratio"]
+Interval = tuple[float, float]
+Bounds = tuple[float, float, float]
+"""A value with its lower and upper bound."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupValue(Fact):
@@ -29,8 +39,9 @@ class GroupValue(Fact):
 
     Attributes:
         value: None where it is undefined, such as a recall where nothing is positive.
-        interval: None where there is no value.
+        interval: None where there is no value, and where too few rows make a bootstrap worthless.
         enough: whether the group has so many rows that it counts.
+        among: if the measure is a share, the rows that it is a share of, such as the positives for a recall; else None.
     """
 
     group: str
@@ -38,6 +49,7 @@ class GroupValue(Fact):
     value: float | None = None
     interval: tuple[float, float] | None = None
     enough: bool = True
+    among: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +60,7 @@ class Spread(Fact):
         highest, lowest: the groups that are farthest apart.
     """
 
-    kind: Literal["difference", "ratio"]
+    kind: Kind
     value: float
     interval: tuple[float, float]
     highest: str
@@ -59,32 +71,83 @@ def by_group(
     measure: Measure,
     truth: Array,
     answer: Array,
-    groups: Sequence[Any],
+    groups: Sequence[Any] | Array,
     *,
     min_rows: int = 50,
     confidence: float = 0.95,
     seed: int = 0,
 ) -> tuple[GroupValue, ...]:
-    """A measure in each group, by the group's name.
+    """A measure in each group, by the group's name: numbers in their order, then text, `MISSING` last.
 
-    Shares have Wilson's interval over the rows that they are a share of; other measures have a bootstrap's.
+    Shares have Wilson's interval over the rows that they are a share of; other measures have a bootstrap's, in groups
+    that are large enough.
 
     Args:
-        groups: the group of each row; None and NaN are the group `MISSING`.
+        truth, answer: as the measure takes them.
+        groups: the group of each row; None, NaN and the like are the group `MISSING`.
         min_rows: groups of fewer rows are not `enough`.
+
+    Raises:
+        UsageError: the arrays are not as the measure takes them, or there is not one group for each row.
     """
+    import numpy as np
+
+    truth, answer = np.asarray(truth), np.asarray(answer)
+    names, codes = _named(groups)
+    if len(codes) != len(truth):
+        raise UsageError(f"each row needs a group: there are {len(truth)} rows and {len(codes)} groups.")
+    if not len(truth):
+        return ()
+    if measure.rate is not None and not math.isnan(measure(truth, answer)):
+        return _shares(measure.rate(truth, answer), names, codes, min_rows=min_rows, confidence=confidence)
+    inside = np.split(np.argsort(codes, kind="stable"), np.cumsum(np.bincount(codes))[:-1])
+    found = []
+    for name, rows in zip(names, inside, strict=True):
+        parts, enough = (truth[rows], answer[rows]), len(rows) >= min_rows
+        value, low = measure(*parts), math.nan
+        if enough and not math.isnan(value):
+            low, high = bootstrap(measure, *parts, resamples=RESAMPLES, seed=seed, confidence=confidence)
+        interval = None if math.isnan(low) else (low, high)
+        known = None if math.isnan(value) else value
+        found.append(GroupValue(group=name, rows=len(rows), value=known, interval=interval, enough=enough))
+    return tuple(found)
+
+
+def _shares(
+    parts: tuple[Array, ...], names: list[str], codes: Array, *, min_rows: int, confidence: float
+) -> tuple[GroupValue, ...]:
+    import numpy as np
+
+    counted, among = parts
+    rows = np.bincount(codes)
+    of, hits = (np.bincount(codes[chosen], minlength=len(names)) for chosen in (among, counted & among))
+    low, high = wilson(hits, of, confidence=confidence)
+    return tuple(
+        GroupValue(
+            group=name,
+            rows=int(rows[i]),
+            value=float(hits[i] / of[i]) if of[i] else None,
+            interval=(float(low[i]), float(high[i])) if of[i] else None,
+            enough=bool(rows[i] >= min_rows),
+            among=int(of[i]),
+        )
+        for i, name in enumerate(names)
+    )
+
+
+def _named(groups: Sequence[Any] | Array) -> tuple[list[str], Array]:
+    """The names of the groups in their order, and which of them each row is in."""
     import numpy as np
     import pandas as pd
 
-    values = pd.Series(list(groups), dtype=object)
-    names = np.where(values.isna(), MISSING, values.map(_name)).astype(object)
-    found = []
-    for name in sorted(set(names)):
-        inside = names == name
-        rows = int(inside.sum())
-        value, interval = _measured(measure, truth[inside], answer[inside], confidence=confidence, seed=seed)
-        found.append(GroupValue(group=str(name), rows=rows, value=value, interval=interval, enough=rows >= min_rows))
-    return tuple(found)
+    found, values = pd.factorize(pd.Series(groups).astype(object))  # -1 is missing
+    names = [_name(value) for value in values]
+    known = sorted({*names} - {MISSING}, key=_rank)
+    if MISSING in names or (found < 0).any():
+        known.append(MISSING)
+    places = {name: place for place, name in enumerate(known)}
+    codes = np.array([*(places[name] for name in names), places.get(MISSING, 0)], dtype=np.intp)
+    return known, codes[found]
 
 
 def _name(value: Any) -> str:
@@ -92,57 +155,85 @@ def _name(value: Any) -> str:
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
-def _measured(
-    measure: Measure, truth: Array, answer: Array, *, confidence: float, seed: int
-) -> tuple[float | None, tuple[float, float] | None]:
-    value = measure(truth, answer)
-    if math.isnan(value):
-        return None, None
-    if measure.rate is not None:
-        counted, among = measure.rate(truth, answer)
-        return value, wilson(int((counted & among).sum()), int(among.sum()), confidence=confidence)
-    low, high = bootstrap(measure, truth, answer, resamples=500, seed=seed, confidence=confidence)
-    return value, None if math.isnan(low) else (low, high)
+def _rank(name: str) -> tuple[bool, float, str]:
+    try:
+        return False, float(name), name
+    except ValueError:
+        return True, 0.0, name
 
 
-def spread(values: Sequence[GroupValue], *, kind: Literal["difference", "ratio"]) -> Spread | None:
-    """How far the groups that are large enough are apart; None where there are fewer than two, or one has no interval.
+def spread(values: Sequence[GroupValue], *, kind: Kind, confidence: float = 0.95) -> Spread | None:
+    """How far the groups that are large enough are apart; None where fewer than two of those have a value.
 
-    The interval is Newcombe's (1998, method 10), which makes the interval of a difference from those of both parts;
-    that of a ratio is the same on the logarithms (MOVER, Donner and Zou 2012). The two groups were chosen because they
-    are farthest apart, which makes the value look worse than it is when all groups are alike: the more groups there
-    are, the more rows each of them needs.
+    The interval is made from those of the groups, which share no rows, by MOVER: of a difference as Newcombe (1998,
+    method 10) does it, of a ratio as Donner and Zou (2012) do, which also works where the lowest is 0. It holds for the
+    pair that is farthest apart in truth, which need not be the pair that looks so: the end far from "all alike" is the
+    farthest of all pairs', and the end near it is made so much wider (Bonferroni) that groups which are all alike seem
+    apart in no more than 1 - confidence of cases, however many they are.
+
+    Args:
+        confidence: that of the values' intervals.
+
+    Raises:
+        UsageError: the ratio of a measure that can be below 0, such as r2.
     """
-    counted = [value for value in values if value.enough and value.value is not None and value.interval is not None]
+    counted = [value for value in values if value.enough and value.value is not None]
     if len(counted) < 2:
         return None
-    high = max(counted, key=lambda value: value.value or 0.0)
-    low = min(counted, key=lambda value: value.value or 0.0)
-    made = _difference(high, low) if kind == "difference" else _ratio(high, low)
-    return Spread(kind=kind, value=made[0], interval=made[1], highest=high.group, lowest=low.group)
+    if kind == "ratio" and any((value.value or 0.0) < 0 for value in counted):
+        raise UsageError("numbers below 0 have no ratio that means anything: use the difference between groups.")
+    highest, lowest = (choose(counted, key=lambda one: one.value or 0.0) for choose in (max, min))
+    high, low = highest.value or 0.0, lowest.value or 0.0
+    value = high - low if kind == "difference" else low / high if high else math.nan
+    return Spread(
+        kind=kind,
+        value=value,
+        interval=_interval(counted, kind, confidence),
+        highest=highest.group,
+        lowest=lowest.group,
+    )
 
 
-def _parts(group: GroupValue) -> tuple[float, float, float]:
-    assert group.value is not None and group.interval is not None
-    return group.value, *group.interval
+def _interval(values: Sequence[GroupValue], kind: Kind, confidence: float) -> Interval:
+    if any(value.interval is None for value in values):
+        return math.nan, math.nan
+    pairs = len(values) * (len(values) - 1) // 2
+    own = [(value.value or 0.0, *(value.interval or (0.0, 0.0))) for value in values]
+    wide = [(value.value or 0.0, *_widened(value, confidence, pairs=pairs)) for value in values]
+    between = _difference if kind == "difference" else _ratio
+    far = [between(*pair) for pair in permutations(own, 2)]
+    near = [between(*pair) for pair in permutations(wide, 2)]
+    if kind == "difference":
+        return max(0.0, *(low for low, _ in near)), max(high for _, high in far)
+    return min(low for low, _ in far), min(1.0, *(high for _, high in near))
 
 
-def _difference(high: GroupValue, low: GroupValue) -> tuple[float, tuple[float, float]]:
-    (a, a_low, a_high), (b, b_low, b_high) = _parts(high), _parts(low)
-    value = a - b
-    below = math.hypot(a - a_low, b_high - b)
-    above = math.hypot(a_high - a, b - b_low)
-    return value, (max(0.0, value - below), value + above)
+def _widened(value: GroupValue, confidence: float, *, pairs: int) -> Interval:
+    """A group's interval with the error shared between so many pairs; a bootstrap's grows as a normal one would."""
+    assert value.value is not None and value.interval is not None
+    less = (1 - confidence) / pairs
+    if value.among is not None:
+        return wilson(round(value.value * value.among), value.among, confidence=1 - less)
+    scale = normal_quantile(1 - less / 2) / normal_quantile(1 - tail(confidence))
+    low, high = value.interval
+    return value.value - scale * (value.value - low), value.value + scale * (high - value.value)
 
 
-def _ratio(high: GroupValue, low: GroupValue) -> tuple[float, tuple[float, float]]:
-    """The lowest by the highest; nan where the highest is not above 0."""
-    (a, a_low, a_high), (b, b_low, b_high) = _parts(high), _parts(low)
-    if a <= 0:
-        return math.nan, (math.nan, math.nan)
-    if b <= 0 or a_low <= 0 or b_low <= 0:
-        return max(0.0, b) / a, (0.0, min(1.0, b_high / a_low) if a_low > 0 else 1.0)
-    value = math.log(b) - math.log(a)
-    below = math.hypot(math.log(b) - math.log(b_low), math.log(a_high) - math.log(a))
-    above = math.hypot(math.log(b_high) - math.log(b), math.log(a) - math.log(a_low))
-    return b / a, (math.exp(value - below), min(1.0, math.exp(value + above)))
+def _difference(one: Bounds, other: Bounds) -> Interval:
+    (a, a_low, a_high), (b, b_low, b_high) = one, other
+    return a - b - math.hypot(a - a_low, b_high - b), a - b + math.hypot(a_high - a, b - b_low)
+
+
+def _ratio(one: Bounds, other: Bounds) -> Interval:
+    """Of one by the other; up to infinity where the other may be 0."""
+    (a, a_low, a_high), (b, b_low, b_high) = one, other
+    a_low, b_low = max(0.0, a_low), max(0.0, b_low)
+    product = a * b
+
+    def root(ends: float) -> float:
+        return math.sqrt(max(0.0, product * product - ends))
+
+    low_part, low_whole = a_low * (2 * a - a_low), b_high * (2 * b - b_high)
+    high_part, high_whole = a_high * (2 * a - a_high), b_low * (2 * b - b_low)
+    below, above = product + root(low_part * low_whole), product + root(high_part * high_whole)
+    return low_part / below if below > 0 else 0.0, above / high_whole if high_whole > 0 else math.inf

@@ -1,7 +1,9 @@
-"""Measures: how well answers fit the truth, with weights so that rows can be resampled by counting them.
+"""Measures: how well answers fit the truth, as functions of how often each row counts, so that rows can be resampled.
 
-The definitions are those of scikit-learn's metrics of the same names; they are written anew on NumPy because a
-bootstrap calls them a thousand times, with a count for each row.
+The definitions are those of scikit-learn's metrics of the same names, but for two things: what is undefined is nan,
+where that library says 0 or fails, and so is all that is made of a number that is not finite. They are written anew on
+NumPy because a bootstrap asks for them a thousand times: what does not depend on the counts, such as sorting, is done
+once.
 """
 
 from __future__ import annotations
@@ -11,15 +13,26 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from nbprod.errors import UsageError, nearest
+from nbprod.stats.ranked import average_precision, mean_recall, median, ratio, roc_auc, roc_auc_of_classes
 
 if TYPE_CHECKING:
     import numpy as np
 
     Array = np.ndarray[Any, Any]
+    Weighted = Callable[[Array], Array]
+    Terms = Callable[[Array, Array], tuple[Array, ...]]
 
 Needs = Literal["labels", "scores", "values"]
-EPSILON = 2.0**-52
-"""Probabilities are kept this far from 0 and 1 before their logarithm is taken, as in scikit-learn."""
+Better = Literal["higher", "lower"]
+
+OF_LABELS = frozenset({"accuracy", "balanced_accuracy"})
+"""Measures of labels of any kind; the others of labels speak of positives, and take booleans only."""
+
+OF_CLASSES = frozenset({"log_loss", "roc_auc"})
+"""Measures of scores that also take the probabilities of several classes; the others take those of positives only."""
+
+OF_PROBABILITIES = frozenset({"brier_score", "log_loss"})
+"""Measures of scores that must lie within 0 and 1; the others only ask for their order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,51 +40,139 @@ class Measure:
     """One way to hold answers against the truth.
 
     Attributes:
-        needs: ``labels``: truth and answers are arrays of labels; for those that speak of positives both are bool.
-            ``scores``: truth is bool, answers are probabilities of the positive class. ``values``: numbers.
-        better: which end is good.
-        rows: the value of each row, if the measure is the mean of them; a resample is then one product.
-        rate: of which rows it is a share and what is counted, if it is a share: ``(counted, among)``, both bool.
+        needs: ``labels``: truth and answer are labels, shape (n,); for all but those in `OF_LABELS` they are booleans:
+            whether the row is of the positive class. ``scores``: truth is bool, answer the score of the positive class,
+            shape (n,); those in `OF_CLASSES` also take codes 0..k-1 and probabilities of shape (n, k), and roc_auc is
+            then the mean of one class against the rest. ``values``: numbers, shape (n,).
+        better: which end is good; of a selection rate and a base rate, which have no good end, it says ``higher``.
+        prepare: truth and answer, not empty and finite -> a function of weights (some, n) with values (some,).
+        rate: if it is a share of rows: truth and answer -> ``(counted, among)``, both bool; the share is that of
+            ``counted & among`` in ``among``.
     """
 
     name: str
     needs: Needs
-    better: Literal["higher", "lower"]
-    compute: Callable[[Array, Array, Array], float]
-    rows: Callable[[Array, Array], Array] | None = None
-    rate: Callable[[Array, Array], tuple[Array, Array]] | None = None
+    better: Better
+    prepare: Callable[[Array, Array], Weighted]
+    rate: Terms | None = None
 
     def __call__(self, truth: Array, answer: Array, weight: Array | None = None) -> float:
         """The measure over all rows.
 
         Args:
-            truth, answer: shape (n,).
-            weight: counts, shape (n,); None for one each.
+            truth, answer: as `needs` says.
+            weight: how often each row counts, shape (n,), none below 0; None for once each.
 
         Returns:
-            A number; nan where the measure is undefined, such as the recall where nothing is positive.
+            A number; nan where it is undefined, such as a recall where nothing is positive, and where anything in truth
+            or answer is not finite.
+
+        Raises:
+            UsageError: truth and answer are not what `needs` says.
         """
         import numpy as np
 
-        counts = np.ones(len(truth)) if weight is None else np.asarray(weight, dtype=float)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return float(self.compute(np.asarray(truth), np.asarray(answer), counts))
+        weighted = self.weighted(truth, answer)
+        weights = np.ones(len(truth)) if weight is None else np.asarray(weight, dtype=float)
+        if weights.shape != (len(truth),) or not (weights >= 0).all():
+            raise UsageError(f"{self.name} takes one weight for each of the {len(truth)} rows, and none below 0.")
+        return float(weighted(weights[None, :])[0])
+
+    def weighted(self, truth: Array, answer: Array) -> Weighted:
+        """The measure as a function of weights: shape (some, n) gives values of shape (some,).
+
+        Raises:
+            UsageError: truth and answer are not what `needs` says.
+        """
+        import numpy as np
+
+        truth, answer = _checked(self, np.asarray(truth), np.asarray(answer))
+        if not len(truth) or not (_finite(truth) and _finite(answer)):
+            return lambda weights: np.full(len(weights), np.nan)
+        with np.errstate(all="ignore"):
+            evaluate = self.prepare(truth, answer)
+
+        def values(weights: Array) -> Array:
+            with np.errstate(all="ignore"):  # squares of huge numbers
+                return evaluate(weights)
+
+        return values
 
 
-def _share(counted: Array, among: Array, weight: Array) -> float:
-    total = float(weight[among].sum())
-    return float(weight[counted & among].sum()) / total if total else float("nan")
+def _checked(measure: Measure, truth: Array, answer: Array) -> tuple[Array, Array]:
+    """Truth and answer as arrays that the measure can take."""
+    several = answer.ndim == 2 and measure.name in OF_CLASSES
+    if truth.ndim != 1 or len(answer) != len(truth) or not (answer.ndim == 1 or several):
+        found = f"the truth has shape {truth.shape}, the answers {answer.shape}"
+        raise UsageError(f"{measure.name} takes one answer for each row: {found}.")
+    if measure.needs == "labels":
+        either = measure.name in OF_LABELS
+        return (truth, answer) if either else (_positives(measure, truth), _positives(measure, answer))
+    if measure.needs == "values":
+        return _numbers(measure, truth).astype(float), _numbers(measure, answer).astype(float)
+    scores = _numbers(measure, answer)
+    if measure.name in OF_PROBABILITIES and ((scores < 0) | (scores > 1)).any():
+        raise UsageError(f"{measure.name} takes probabilities, but there are scores below 0 or above 1.")
+    return (_codes(measure, truth, scores.shape[1]) if several else _positives(measure, truth)), scores
 
 
-def _rate(
-    name: str, better: Literal["higher", "lower"], split: Callable[[Array, Array], tuple[Array, Array]]
-) -> Measure:
-    """A measure that is a share of some rows."""
+def _positives(measure: Measure, values: Array) -> Array:
+    if values.dtype != bool:
+        raise UsageError(
+            f"{measure.name} is about one class against the rest: it takes booleans, not {values.dtype}; compare the "
+            "labels with the positive class."
+        )
+    return values
 
-    def compute(truth: Array, answer: Array, weight: Array) -> float:
-        return _share(*split(truth, answer), weight)
 
-    return Measure(name=name, needs="labels", better=better, compute=compute, rate=split)
+def _numbers(measure: Measure, values: Array) -> Array:
+    """Numbers in floating point, in the precision that they have."""
+    import numpy as np
+
+    if values.dtype.kind == "f":
+        return values
+    try:
+        return np.asarray(values, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{measure.name} takes numbers, and there is something else ({error}).") from error
+
+
+def _codes(measure: Measure, values: Array, classes: int) -> Array:
+    import numpy as np
+
+    if values.dtype.kind not in "iub" or ((values < 0) | (values >= classes)).any():
+        raise UsageError(
+            f"{measure.name} of {classes} classes takes the number of each row's class, from 0 on, as truth."
+        )
+    return values.astype(np.intp)
+
+
+def _finite(values: Array) -> bool:
+    import numpy as np
+
+    return values.dtype.kind not in "fc" or bool(np.isfinite(values).all())
+
+
+def summed(terms: Terms, of: Callable[..., Array]) -> Callable[[Array, Array], Weighted]:
+    """How to prepare a measure that is made of sums over the rows.
+
+    Args:
+        terms: truth and answer -> what is summed, each of shape (n,).
+        of: those sums, each of shape (some,) -> values.
+    """
+
+    def prepare(truth: Array, answer: Array) -> Weighted:
+        import numpy as np
+
+        columns = np.stack([np.asarray(term, dtype=float) for term in terms(truth, answer)], axis=1)
+        return lambda weights: of(*(weights @ columns).T)
+
+    return prepare
+
+
+def averaged(rows: Callable[[Array, Array], Array]) -> Callable[[Array, Array], Weighted]:
+    """How to prepare a measure that is the mean of a value for each row, such as a cost."""
+    return summed(lambda truth, answer: (rows(truth, answer), _every(truth)), ratio)
 
 
 def _every(truth: Array) -> Array:
@@ -80,186 +181,113 @@ def _every(truth: Array) -> Array:
     return np.ones(len(truth), dtype=bool)
 
 
-def _f1(truth: Array, answer: Array, weight: Array) -> float:
-    hits = float(weight[truth & answer].sum())
-    total = float(weight[truth].sum() + weight[answer].sum())
-    return 2 * hits / total if total else float("nan")
-
-
-def _balanced(truth: Array, answer: Array, weight: Array) -> float:
-    """The mean of the recalls of all classes that there are."""
+def _same(truth: Array, answer: Array) -> tuple[Array, Array]:
     import numpy as np
 
-    recalls = [_share(answer == label, truth == label, weight) for label in np.unique(truth)]
-    found = [recall for recall in recalls if recall == recall]
-    return float(np.mean(found)) if found else float("nan")
+    try:
+        return np.asarray(truth == answer, dtype=bool), _every(truth)
+    except TypeError as error:  # what pandas.NA says to a comparison
+        raise UsageError("accuracy takes labels, and some are missing: drop those rows.") from error
 
 
-def _roc_auc(truth: Array, score: Array, weight: Array) -> float:
-    """The share of pairs of a positive and a negative in which the positive has the higher score, ties half."""
-    return float(ranked_auc(truth, score)(weight[None, :])[0])
-
-
-def ranked_auc(truth: Array, score: Array) -> Callable[[Array], Array]:
-    """The area under the ROC curve as a function of weights, shape (some, n), for which the rows are sorted once.
-
-    It is Mann and Whitney's statistic: for each positive the negatives with a lower score, and half of those with the
-    same one.
-    """
+def _log_losses(truth: Array, scores: Array) -> Array:
+    """Probabilities are kept their precision's epsilon away from 0 and 1, as scikit-learn does."""
     import numpy as np
 
-    order = np.argsort(score, kind="stable")
-    positives, ranked = truth[order].astype(float), score[order]
-    negatives = 1 - positives
-    starts = np.flatnonzero(np.r_[True, ranked[1:] != ranked[:-1]]) if len(ranked) else np.array([], dtype=int)
-    tied = len(starts) < len(ranked)
-
-    def area(weight: Array) -> float:
-        weight = weight.take(order)
-        positive, negative = weight * positives, weight * negatives
-        if tied:
-            positive, negative = np.add.reduceat(positive, starts), np.add.reduceat(negative, starts)
-        below = np.cumsum(negative)
-        pairs = float(positive.sum() * below[-1])
-        return float(positive @ below - positive @ negative / 2) / pairs if pairs else float("nan")
-
-    # One row at a time: what is computed then stays in the processor's cache.
-    return lambda weights: np.array([area(weight) if len(starts) else float("nan") for weight in weights])
-
-
-def _average_precision(truth: Array, score: Array, weight: Array) -> float:
-    """The precision at each threshold, weighted by how much the recall grows there."""
-    import numpy as np
-
-    if not len(score):
-        return float("nan")
-    order = np.argsort(-score, kind="stable")
-    truth, score, weight = truth[order], score[order], weight[order]
-    ends = np.flatnonzero(np.r_[score[1:] != score[:-1], True])
-    hits, all_ = np.cumsum(weight * truth)[ends], np.cumsum(weight)[ends]
-    if hits[-1] == 0:
-        return float("nan")
-    growth = np.diff(np.r_[0.0, hits]) / hits[-1]
-    precision = np.divide(hits, all_, out=np.zeros_like(hits, dtype=float), where=all_ > 0)
-    return float((precision * growth).sum())
-
-
-def _mean(rows: Callable[[Array, Array], Array]) -> Callable[[Array, Array, Array], float]:
-    def compute(truth: Array, answer: Array, weight: Array) -> float:
-        total = float(weight.sum())
-        return float((rows(truth, answer) * weight).sum()) / total if total else float("nan")
-
-    return compute
-
-
-def _row_log_loss(truth: Array, score: Array) -> Array:
-    import numpy as np
-
-    kept = np.clip(score, EPSILON, 1 - EPSILON)
-    found: Array = -np.log(np.where(truth, kept, 1 - kept))
+    epsilon = np.finfo(scores.dtype).eps
+    kept = np.clip(scores, epsilon, 1 - epsilon).astype(float)
+    of_truth = np.where(truth, kept, 1 - kept) if kept.ndim == 1 else kept[np.arange(len(truth)), truth]
+    found: Array = -np.log(of_truth)
     return found
 
 
-def _row_brier(truth: Array, score: Array) -> Array:
-    found: Array = (score - truth) ** 2
+def _areas(truth: Array, scores: Array) -> Weighted:
+    return roc_auc(truth, scores) if scores.ndim == 1 else roc_auc_of_classes(truth, scores)
+
+
+def _squares(truth: Array, answer: Array) -> Array:
+    found: Array = (answer - truth.astype(float)) ** 2
     return found
 
 
-def _row_square(truth: Array, answer: Array) -> Array:
-    found: Array = (answer - truth) ** 2
-    return found
-
-
-def _row_absolute(truth: Array, answer: Array) -> Array:
+def _distances(truth: Array, answer: Array) -> Array:
     found: Array = abs(answer - truth)
     return found
 
 
-def _row_percentage(truth: Array, answer: Array) -> Array:
+def _percentages(truth: Array, answer: Array) -> Array:
     import numpy as np
 
     found: Array = abs(answer - truth) / np.maximum(abs(truth), np.finfo(float).eps)
     return found
 
 
-def _row_hit(truth: Array, answer: Array) -> Array:
-    found: Array = (truth == answer).astype(float)
+def _determination(truth: Array, answer: Array) -> tuple[Array, ...]:
+    import numpy as np
+
+    centred = truth - np.median(truth)  # sums of squares of numbers far from 0 would lose their digits
+    return _squares(truth, answer), centred, centred**2, _every(truth)
+
+
+def _explained(residual: Array, centred: Array, squares: Array, rows: Array) -> Array:
+    import numpy as np
+
+    spread = squares - centred * ratio(centred, rows)
+    return 1 - ratio(residual, np.where(spread > 1e-12 * squares, spread, 0.0))
+
+
+def _root(part: Array, whole: Array) -> Array:
+    found: Array = ratio(part, whole) ** 0.5
     return found
 
 
-def _rmse(truth: Array, answer: Array, weight: Array) -> float:
-    return float(_mean(_row_square)(truth, answer, weight) ** 0.5)
+def _share(name: str, better: Better, rate: Terms) -> Measure:
+    """A measure that is a share of rows."""
+
+    def terms(truth: Array, answer: Array) -> tuple[Array, ...]:
+        counted, among = rate(truth, answer)
+        return counted & among, among
+
+    return Measure(name=name, needs="labels", better=better, prepare=summed(terms, ratio), rate=rate)
 
 
-def _r2(truth: Array, answer: Array, weight: Array) -> float:
-    import numpy as np
-
-    total = float(weight.sum())
-    if not total:
-        return float("nan")
-    spread = float((weight * (truth - np.average(truth, weights=weight)) ** 2).sum())
-    return 1 - float((weight * _row_square(truth, answer)).sum()) / spread if spread else float("nan")
-
-
-def _median(truth: Array, answer: Array, weight: Array) -> float:
-    """The weighted median, the mean of two where half of the weight lies on either side."""
-    import numpy as np
-
-    kept = weight > 0
-    errors, counts = _row_absolute(truth, answer)[kept], weight[kept]
-    if not len(errors):
-        return float("nan")
-    order = np.argsort(errors)
-    errors, below = errors[order], np.cumsum(counts[order])
-    half = below[-1] / 2
-    low = errors[np.searchsorted(below, half, side="left")]
-    high = errors[min(np.searchsorted(below, half, side="right"), len(errors) - 1)]
-    return float((low + high) / 2)
-
-
-def _by_row(
-    name: str, needs: Needs, better: Literal["higher", "lower"], rows: Callable[[Array, Array], Array]
-) -> Measure:
-    """A measure that is the mean of a value for each row."""
-    return Measure(name=name, needs=needs, better=better, compute=_mean(rows), rows=rows)
+def _made(name: str, needs: Needs, better: Better, prepare: Callable[[Array, Array], Weighted]) -> Measure:
+    return Measure(name=name, needs=needs, better=better, prepare=prepare)
 
 
 _ALL = (
-    Measure(
-        name="accuracy",
-        needs="labels",
-        better="higher",
-        compute=_mean(_row_hit),
-        rows=_row_hit,
-        rate=lambda truth, answer: (truth == answer, _every(truth)),
+    _share("accuracy", "higher", _same),
+    _made("balanced_accuracy", "labels", "higher", mean_recall),
+    _share("precision", "higher", lambda truth, answer: (truth, answer)),
+    _share("recall", "higher", lambda truth, answer: (answer, truth)),
+    _share("true_positive_rate", "higher", lambda truth, answer: (answer, truth)),
+    _share("true_negative_rate", "higher", lambda truth, answer: (~answer, ~truth)),
+    _share("false_positive_rate", "lower", lambda truth, answer: (answer, ~truth)),
+    _share("false_negative_rate", "lower", lambda truth, answer: (~answer, truth)),
+    _share("selection_rate", "higher", lambda truth, answer: (answer, _every(truth))),
+    _share("base_rate", "higher", lambda truth, answer: (truth, _every(truth))),
+    _made(
+        "f1",
+        "labels",
+        "higher",
+        summed(
+            lambda truth, answer: (truth & answer, truth, answer), lambda hits, real, said: ratio(2 * hits, real + said)
+        ),
     ),
-    Measure(name="balanced_accuracy", needs="labels", better="higher", compute=_balanced),
-    _rate("precision", "higher", lambda truth, answer: (truth, answer)),
-    _rate("recall", "higher", lambda truth, answer: (answer, truth)),
-    _rate("true_positive_rate", "higher", lambda truth, answer: (answer, truth)),
-    _rate("true_negative_rate", "higher", lambda truth, answer: (~answer, ~truth)),
-    _rate("false_positive_rate", "lower", lambda truth, answer: (answer, ~truth)),
-    _rate("false_negative_rate", "lower", lambda truth, answer: (~answer, truth)),
-    _rate("selection_rate", "higher", lambda truth, answer: (answer, _every(truth))),
-    _rate("base_rate", "higher", lambda truth, answer: (truth, _every(truth))),
-    Measure(name="f1", needs="labels", better="higher", compute=_f1),
-    Measure(name="roc_auc", needs="scores", better="higher", compute=_roc_auc),
-    Measure(name="average_precision", needs="scores", better="higher", compute=_average_precision),
-    _by_row("log_loss", "scores", "lower", _row_log_loss),
-    _by_row("brier_score", "scores", "lower", _row_brier),
-    Measure(name="rmse", needs="values", better="lower", compute=_rmse),
-    _by_row("mae", "values", "lower", _row_absolute),
-    _by_row("mse", "values", "lower", _row_square),
-    _by_row("mape", "values", "lower", _row_percentage),
-    Measure(name="r2", needs="values", better="higher", compute=_r2),
-    Measure(name="median_absolute_error", needs="values", better="lower", compute=_median),
+    _made("roc_auc", "scores", "higher", _areas),
+    _made("average_precision", "scores", "higher", average_precision),
+    _made("log_loss", "scores", "lower", averaged(_log_losses)),
+    _made("brier_score", "scores", "lower", averaged(_squares)),
+    _made("rmse", "values", "lower", summed(lambda truth, answer: (_squares(truth, answer), _every(truth)), _root)),
+    _made("mae", "values", "lower", averaged(_distances)),
+    _made("mse", "values", "lower", averaged(_squares)),
+    _made("mape", "values", "lower", averaged(_percentages)),
+    _made("r2", "values", "higher", summed(_determination, _explained)),
+    _made("median_absolute_error", "values", "lower", lambda truth, answer: median(_distances(truth, answer))),
 )
 
 MEASURES: Mapping[str, Measure] = {measure.name: measure for measure in _ALL}
 """Name -> measure."""
-
-OF_LABELS = frozenset({"accuracy", "balanced_accuracy"})
-"""Measures of labels of any number of classes; the others of labels speak of positives."""
 
 
 def measure(name: str) -> Measure:

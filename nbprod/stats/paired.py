@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from nbprod.entities import Fact
+from nbprod.errors import UsageError
 from nbprod.stats.intervals import percentiles, resampled
 from nbprod.stats.measures import Measure
 
@@ -25,7 +26,7 @@ class Comparison(Fact):
     Attributes:
         candidate, champion: the measure of each on all rows.
         difference: the candidate's less the champion's, with the sign turned where lower is better: more is better.
-        interval: of the difference.
+        interval: of the difference; nan where too many resamples leave it undefined.
     """
 
     candidate: float
@@ -49,10 +50,14 @@ def compare(
     """Compare two models by a paired bootstrap: in each resample both answer the same rows.
 
     What they share, such as rows that are hard for both, cancels out, so that the interval is far narrower than those
-    of the two measures are.
+    of the two measures are. It has no width where both answer all rows alike: that says that they are the same on these
+    rows, not on others.
 
     Args:
-        truth, candidate, champion: shape (n,), as the measure takes them.
+        truth, candidate, champion: as the measure takes them.
+
+    Raises:
+        UsageError: they are not as the measure takes them, or the options make no sense.
     """
     sign = 1.0 if measure.better == "higher" else -1.0
     first, second = resampled(measure, truth, (candidate, champion), resamples=resamples, seed=seed)
@@ -73,7 +78,12 @@ def judge(interval: tuple[float, float], *, tolerance: float) -> Judgement:
     Args:
         interval: of the candidate's measure less the champion's, more is better.
         tolerance: how much worse is as good as equal, in the measure's unit, not negative.
+
+    Raises:
+        UsageError: the tolerance is negative or no number.
     """
+    if not tolerance >= 0:
+        raise UsageError(f"a tolerance says how much worse is as good as equal: 0 or more, not {tolerance:g}.")
     low, high = interval
     if math.isnan(low) or math.isnan(high):
         return "undecided"
