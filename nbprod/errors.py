@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class NbprodError(Exception):
@@ -149,9 +149,17 @@ class AliasConflict(RegistryError):
 
 
 class GateFailed(NbprodError):
-    """A gate did not pass."""
+    """A gate did not pass.
+
+    Args:
+        results: what all gates found, as `GateResult`.
+    """
 
     exit_code = 6
+
+    def __init__(self, message: str, *, results: Iterable[Any] = (), **where: Any) -> None:
+        super().__init__(message, **where)
+        self.results = tuple(results)
 
 
 class DeployError(NbprodError):

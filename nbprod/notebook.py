@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nbprod.config import RUNS, find_root
-from nbprod.errors import NbprodError, ParameterError, UntrustedTypes, UsageError
+from nbprod.errors import ArtifactError, NbprodError, ParameterError, UntrustedTypes, UsageError
 from nbprod.records import Record, bundle, check_path, finite, number
 from nbprod.store import remove, write_text, written_whole
 
@@ -140,7 +140,7 @@ def load_model(uri: str | os.PathLike[str]) -> Any:
 
     Raises:
         UsageError: there is nothing at the path, or it holds types that are not trusted.
-        ArtifactError: what is there is not a model.
+        ArtifactError: what is there is not a model, or not what was signed, or signed by somebody who is not trusted.
         RegistryError: MLflow has no such model.
     """
     from nbprod import flavors
@@ -149,6 +149,7 @@ def load_model(uri: str | os.PathLike[str]) -> Any:
     path = flavors.download(text) if re.match(r"(models|runs):/", text) else Path(text)
     if not path.exists():
         raise UsageError("there is no model.", file=text)
+    _check_signature(path, text)
     place = _place()
     trusted = place.trusted()
     try:
@@ -157,6 +158,24 @@ def load_model(uri: str | os.PathLike[str]) -> Any:
         if place.strict or not error.own:
             raise
         return flavors.load(path, trusted={*trusted, *error.types})
+
+
+def _check_signature(path: Path, uri: str) -> None:
+    """Refuse a registered version that is not as it was signed; what was never signed is taken as it is."""
+    from nbprod.trust.folder import SIGNATURE, check_folder
+    from nbprod.trust.keys import Keys
+
+    if not (path / SIGNATURE).is_file():
+        return
+    found = check_folder(path, Keys())
+    if found.state == "ok":
+        return
+    why = {
+        "unpinned": f"it was signed with the key {found.key}, which you do not trust: nbprod keys --pin, if you know "
+        "whose it is.",
+        "revoked": f"it was signed with the key {found.key}, which was revoked.",
+    }.get(found.state, f"it is not what was signed: {' '.join(found.problems)}")
+    raise ArtifactError(f"the model is not loaded, because {why}", file=uri)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

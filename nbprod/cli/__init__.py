@@ -25,6 +25,17 @@ GROUPS: dict[str, dict[str, str]] = {
         "models": "List models, their versions and main metrics.",
         "show": "Print a model version: what made it, on which data, how well it does.",
         "fetch": "Get the exact data of a model version back.",
+        "history": "Say who moved which alias of a model, when and why.",
+        "verify": "Hold a model version against everything that was recorded of it.",
+    },
+    "Release": {
+        "gate": "Run the gates of a model version.",
+        "approve": "Say that you approve of a model version.",
+        "promote": "Run the gates and, if they pass, move an alias to a version.",
+        "rollback": "Move an alias back to the version before.",
+    },
+    "Maintain": {
+        "keys": "List, make, pin, rotate and revoke signing keys.",
     },
 }
 """Verbs by group, with the line that ``--help`` shows; the files are only opened when needed."""

@@ -89,7 +89,10 @@ def as_document(report: RunReport) -> dict[str, Any]:
             item["error"] = stage.error.to_dict()
         stages.append(item)
     version = {"name": report.version.name, "version": report.version.version} if report.version else None
-    return {"run": report.run.id, "status": report.run.status, "stages": stages, "version": version}
+    document = {"run": report.run.id, "status": report.run.status, "stages": stages, "version": version}
+    if report.results:
+        document["gates"] = [result.to_dict() for result in report.results]
+    return document
 
 
 def describe(report: RunReport) -> None:
@@ -103,6 +106,10 @@ def describe(report: RunReport) -> None:
     if version is not None:
         state = click.style("registered", fg="green", bold=True) if report.registered else "unchanged"
         click.echo(f"{state}: {click.style(version.ref, bold=True)}")
+        if report.results:
+            from nbprod.cli.verdicts import print_results
+
+            print_results(report.results)
         render.next_step(render.shell("nbprod", "show", version.ref))
     elif report.run.status == "succeeded":
         first = report.run.stages[0]

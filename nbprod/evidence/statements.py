@@ -20,17 +20,19 @@ SCHEMAS = frozenset({REGISTRATION, GATES, PROMOTION, APPROVAL})
 """What this nbprod can read; every version that was ever written stays here."""
 
 
-def registration(version: ModelVersion, *, registry: str) -> Statement:
+def registration(version: ModelVersion, *, registry: str, key: str = "", user: str = "") -> Statement:
     """That a registry gave an entry a name and a version number, which the entry itself cannot know.
 
     Args:
         registry: the registry's URI without credentials.
+        key, user: who registered it: id of the key that they sign with, and name on their machine.
     """
+    by = {"by": {"key": key, "user": user}} if key else {}
     return Statement(
         schema=REGISTRATION,
         subject=version.digest,
         created=version.created or datetime.now(UTC).isoformat(timespec="milliseconds"),
-        body={"name": version.name, "version": version.version, "registry": registry},
+        body={"name": version.name, "version": version.version, "registry": registry, **by},
     )
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from nbprod.digest import sha256_bytes
 from nbprod.entities import Pipeline
 from nbprod.errors import UsageError, nearest
 from nbprod.lifecycle.notebooks import pipeline_of_notebook
@@ -66,6 +68,7 @@ def prepare(request: Request, work: Workspace) -> Bound:
     if request.preset is not None:
         settings = (*_preset(pipeline, request.preset), *settings)
     _check_stages(pipeline, request.stages)
+    check_gates(pipeline, work)
     stages = bind(pipeline, work.project, settings=settings, kernel=request.kernel, cache=work.index)
     chosen = ancestors(pipeline, request.stages) if request.stages else {s.name for s in pipeline.stages}
     names = request.stages or tuple(chosen)
@@ -75,6 +78,24 @@ def prepare(request: Request, work: Workspace) -> Bound:
         forced=names if request.forced == "yes" else (),
         partial=len(chosen) < len(pipeline.stages),
     )
+
+
+def check_gates(pipeline: Pipeline, work: Workspace) -> None:
+    """Hold the pipeline's gates against their functions; a section that was good once is not read again.
+
+    Raises:
+        PipelineError: a gate or an option is not known, or has a value of another type.
+    """
+    section = pipeline.sections.get("gates")
+    if section is None:
+        return
+    from nbprod import __version__
+    from nbprod.gates.spec import read_gates
+
+    name = f"gates {sha256_bytes(json.dumps(section, sort_keys=True).encode())} are good for {__version__}"
+    if work.index.recall(name) is None:
+        read_gates(section, file=pipeline.path or None, text=pipeline.text)
+        work.index.remember(name, "yes")
 
 
 def _preset(pipeline: Pipeline, name: str) -> tuple[Setting, ...]:

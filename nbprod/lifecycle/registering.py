@@ -19,6 +19,7 @@ from nbprod.evidence.folder import assemble, model_files
 from nbprod.evidence.source import GitState
 from nbprod.evidence.statements import registration
 from nbprod.lifecycle.datasets import datasets_of
+from nbprod.lifecycle.moving import current_user
 from nbprod.lifecycle.notebooks import with_own_types
 from nbprod.lifecycle.plan import Bound
 from nbprod.lifecycle.services import Services
@@ -27,6 +28,8 @@ from nbprod.lifecycle.workspace import Workspace, complete
 from nbprod.pipeline.bind import BoundStage
 from nbprod.registry import Registration
 from nbprod.store import remove
+from nbprod.trust.folder import sign_folder
+from nbprod.trust.keys import Keys
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +144,7 @@ def publish(
     target = work.project.data / "registering" / entry_digest
     try:
         assemble(folder, target, entry=entry, files=files)
+        sign_folder(target, Keys().own())
         made = services.registry.register(
             Registration(
                 name=name,
@@ -155,7 +159,9 @@ def publish(
         )
     finally:
         remove(target)
-    services.registry.attach(made.name, made.version, registration(made, registry=_shown(work.project.registry_uri())))
+    shown = _shown(work.project.registry_uri())
+    said = registration(made, registry=shown, key=Keys().own().id, user=current_user())
+    services.registry.attach(made.name, made.version, said)
     version = replace(made, entry=entry)
     uri = work.project.registry_uri()
     work.index.save_version(uri, version)

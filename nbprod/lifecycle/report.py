@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nbprod.entities import ModelVersion, Run
+from nbprod.entities import GateResult, ModelVersion, Run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,9 +33,11 @@ class RunReport:
     Attributes:
         registered: whether the version is new.
         notes: sentences for the person.
+        results: what the gates found of a new version.
     """
 
     run: Run
     version: ModelVersion | None = None
     registered: bool = False
     notes: tuple[str, ...] = ()
+    results: tuple[GateResult, ...] = ()

@@ -79,7 +79,7 @@ def _reuse_all(
     spec = model_of(bound.pipeline, dict(results), options.name)
     if spec is None or options.registering == "no" or bound.partial:
         return RunReport(run=run)
-    keys = keys_digest(bound.stages, {name: result.key for name, result in results.items()})
+    keys = keys_digest(bound.pipeline, bound.stages, {name: result.key for name, result in results.items()})
     known = work.index.version_of_keys(work.project.registry_uri(), spec.name, keys)
     if known:
         return RunReport(run=run, version=known)

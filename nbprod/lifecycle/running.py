@@ -12,6 +12,7 @@ from nbprod.errors import NbprodError, RegistryError
 from nbprod.evidence.entry import InputEvidence
 from nbprod.evidence.source import GitState, git_state
 from nbprod.lifecycle.datasets import datasets_of
+from nbprod.lifecycle.inspecting import inspector
 from nbprod.lifecycle.notebooks import model_of
 from nbprod.lifecycle.plan import Bound
 from nbprod.lifecycle.registering import Candidate, record_run, register_candidate
@@ -82,6 +83,7 @@ def run_some(work: Workspace, bound: Bound, options: RunOptions, watch: Watch) -
             tracking=RegistryTracking(services=services, project=project, index=work.index, pipeline=pipeline.name),
             watch=watch,
             trusted=_trusted(bound),
+            inspect=inspector(pipeline),
         )
         runner = Runner(bench, work.planner(pipeline, bound.forced), jobs=options.jobs or project.settings.jobs)
         with running_lock(project, run_id):
@@ -104,7 +106,21 @@ def _after(work: Workspace, services: Services, finished: Finished) -> RunReport
     if run.status != "succeeded":
         return RunReport(run=run, notes=tuple(notes))
     version, registered, more = _register(work, services, replace(finished, tracking=tracking))
-    return RunReport(run=run, version=version, registered=registered, notes=(*notes, *more))
+    report = RunReport(run=run, version=version, registered=registered, notes=(*notes, *more))
+    return _judged(work, services, report) if registered else report
+
+
+def _judged(work: Workspace, services: Services, report: RunReport) -> RunReport:
+    """The report with what the gates found; the version is registered, whatever they say."""
+    assert report.version is not None
+    if not report.version.entry["pipeline"]["sections"].get("gates"):
+        return report
+    from nbprod.lifecycle.judging import judge
+
+    try:
+        return replace(report, results=judge(work, services.registry, report.version).results)
+    except NbprodError as error:
+        return replace(report, notes=(*report.notes, f"the gates could not be asked: {error}"))
 
 
 def _datasets(work: Workspace, finished: Finished) -> tuple[InputEvidence, ...]:
@@ -141,7 +157,7 @@ def _register(
         results=results,
         git=finished.git,
         tracking=finished.tracking,
-        keys=keys_digest(bound.stages, {name: result.key for name, result in results.items()}),
+        keys=keys_digest(bound.pipeline, bound.stages, {name: result.key for name, result in results.items()}),
     )
     version, registered = register_candidate(work, services, candidate)
     return version, registered, () if version.entry["inputs"] else (NO_DATA,)

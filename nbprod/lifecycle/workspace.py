@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from nbprod.config import Project, is_project, load_project
 from nbprod.entities import Pipeline
@@ -116,8 +118,13 @@ def complete(uri: str) -> str:
     return f"versions of {uri} are complete"
 
 
-def keys_digest(bound: Iterable[BoundStage], keys: dict[str, str]) -> str:
-    """One digest over the keys of all stages: equal ones made the same version."""
+def keys_digest(pipeline: Pipeline, bound: Iterable[BoundStage], keys: dict[str, str]) -> str:
+    """One digest over the keys of all stages, and over the gates: equal ones made the same version.
+
+    A version is judged by the gates of its own entry, so other gates make another version, though no stage runs again.
+    """
     from nbprod.digest import sha256_json
 
-    return sha256_json({item.name: keys[item.name] for item in bound})
+    stages: dict[str, Any] = {item.name: keys[item.name] for item in bound}
+    gates = pipeline.sections.get("gates")
+    return sha256_json({"stages": stages, "gates": json.dumps(gates)} if gates else stages)

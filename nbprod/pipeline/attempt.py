@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 Executor = Callable[[Execution, Control], Outcome]
+Inspect = Callable[[str, Mapping[str, Path]], Iterable[str]]
+"""Stage, and parameter -> path of what it reads -> what is wrong with that."""
 
 
 class Tracking(Protocol):
@@ -56,6 +58,7 @@ class Bench:
     Attributes:
         trusted: JSON list of the types that models may hold beside nbprod's own list; empty for a notebook without a
             pipeline's file, where nobody could list any: there the project's own types are accepted.
+        inspect: what is wrong with a stage's inputs, a sentence each, before its notebook begins.
     """
 
     run: str
@@ -68,6 +71,7 @@ class Bench:
     tracking: Tracking
     watch: Watch
     trusted: str = "[]"
+    inspect: Inspect = lambda stage, paths: ()
 
     @property
     def folder(self) -> Path:
@@ -138,6 +142,8 @@ def _attempt(
     folder.mkdir(parents=True)
     marker = mlflow_marker(folder)
     paths = {name: bench.inputs.path(artifact) for name, artifact in decision.inputs.items()}
+    if refused := tuple(bench.inspect(item.name, paths)):
+        return Outcome(error=CellError(message=" ".join(refused)), pending=len(item.source.cells))
     outputs = {name: folder / file for name, file in item.stage.outputs.items()}
     for path in outputs.values():
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -14,35 +14,14 @@ from nbprod import __version__, errors
 from nbprod.cli import GROUPS, VERBS, main
 from nbprod.cli.progress import plain
 from nbprod.cli.show import data_lines, model_lines
-from nbprod.entities import Artifact, CellError, Metric, ModelVersion, Run, StageRun
+from nbprod.entities import Run, StageRun
 from nbprod.errors import NbprodError, PipelineError
 from nbprod.lifecycle.report import RunReport
-from nbprod.lifecycle.versions import Shown
 from nbprod.pipeline.events import CellStarted, StageEnded, StageStarted, StageWaits
+from tests.cli.made import ANSWERS, CALLS, DONE, ENTRY, FAILED
 from tests.fakes import Lab
 
 Call = Callable[..., tuple[int, str, str]]
-
-ENTRY: dict[str, Any] = {"name": "churn", "metrics": [{"name": "auc", "value": 0.5, "dataset": "test"}], "model": {}}
-VERSION = ModelVersion(name="churn", version="3", digest="d", created="2026-01-01T10:20:30+00:00", entry=ENTRY)
-DONE = StageRun(
-    stage="train",
-    status="succeeded",
-    run="r1",
-    reasons=("it never ran",),
-    executed=Artifact(name="train.ipynb", uri="runs/r1/train.ipynb", sha256="0", size=1),
-    metrics=(Metric(name="loss", value=float("nan")),),
-    cells=2,
-    seconds=1.5,
-)
-FAILED = StageRun(
-    stage="train",
-    status="failed",
-    notebook="notebooks/train.ipynb",
-    executed=Artifact(name="train.ipynb", uri="runs/r1/train.ipynb", sha256="0", size=1),
-    error=CellError(message="ZeroDivisionError: division by zero", cell=3, source="x = 0\n1 / x", traceback="one\ntwo"),
-    pending=2,
-)
 
 PIPELINE = """\
 name: p
@@ -79,30 +58,8 @@ def project(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Lab:
 @pytest.fixture
 def answers(project: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     """What would need kernels or a registry answers at once."""
-    report = RunReport(run=Run(id="r1", pipeline="p", status="succeeded", stages=(DONE,)), version=VERSION)
-    for name, answer in {
-        "run.run": report,
-        "register.register": (VERSION, True),
-        "versions.models": (VERSION,),
-        "versions.show": Shown(version=VERSION, tracking_uri="", example=""),
-        "versions.fetch": (VERSION, ()),
-        "versions.runs": (report.run,),
-    }.items():
-        monkeypatch.setattr(f"nbprod.lifecycle.{name}", lambda *arguments, answer=answer: answer)
-
-
-CALLS = {
-    "init": ("init", "new"),
-    "check": ("check",),
-    "plan": ("plan",),
-    "run": ("run",),
-    "register": ("register", "a.ipynb", "--name", "churn"),
-    "runs": ("runs",),
-    "models": ("models",),
-    "show": ("show", "churn/3"),
-    "fetch": ("fetch", "churn/3"),
-}
-"""How each verb is called."""
+    for name, answer in ANSWERS.items():
+        monkeypatch.setattr(f"nbprod.lifecycle.{name}", lambda *arguments, answer=answer, **options: answer)
 
 
 def test_help_shows_every_verb_in_its_group(nbprod: Call) -> None:
@@ -137,7 +94,11 @@ def test_without_a_verb_there_is_help(nbprod: Call) -> None:
     ("verb", "hint"),
     [
         ("rnu", " Did you mean 'run'?"),
-        ("xyz", " There is: check, fetch, init, models, plan, register, run, runs, show."),
+        (
+            "xyz",
+            " There is: approve, check, fetch, gate, history, init, keys, models, plan, promote, register, rollback, "
+            "run, runs, show, verify.",
+        ),
     ],
 )
 def test_an_unknown_verb_gets_the_nearest(nbprod: Call, verb: str, hint: str) -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from nbprod.entities import ModelVersion, Statement
+from nbprod.entities import GateResult, ModelVersion, Statement
 from nbprod.errors import ArtifactError
-from nbprod.evidence.statements import SCHEMAS, read_statement, registration
+from nbprod.evidence.statements import SCHEMAS, approval, gates, promotion, read_statement, registration
 from nbprod.registry.statements import statement_bytes
 
 EXAMPLES = Path(__file__).with_name("examples")
@@ -25,6 +25,28 @@ def test_a_registration_gives_an_entry_its_name_and_number() -> None:
         created="2026-01-01T12:00:00.000+00:00",
         body={"name": "churn", "version": "3", "registry": "sqlite"},
     )
+
+
+def test_a_registration_names_who_made_it() -> None:
+    statement = registration(VERSION, registry="sqlite", key="0123456789abcdef", user="ana")
+
+    assert statement.body["by"] == {"key": "0123456789abcdef", "user": "ana"}
+
+
+def test_what_gates_found_is_kept_with_the_champion_and_a_verdict() -> None:
+    good = GateResult(gate="size", verdict="passed", observed=float("nan"))
+    assert gates("d" * 64, [good], champion="churn/2").body["passed"] is True
+    statement = gates("d" * 64, [good, GateResult(gate="fair", verdict="undecided")], champion="")
+    assert (statement.body["passed"], statement.body["champion"]) == (False, None)
+    assert statement.body["results"][0]["observed"] == "nan"
+    assert gates("d" * 64, [], champion="").body["passed"] is False
+
+
+def test_a_promotion_and_an_approval_name_their_reasons() -> None:
+    moved = promotion("d" * 64, alias="champion", before="", reason="better", overrides=["fair"])
+    assert moved.body == {"alias": "champion", "before": None, "reason": "better", "overrides": ["fair"]}
+    said = approval("d" * 64, key="0123456789abcdef", user="ana", reason="read it")
+    assert said.body == {"by": {"key": "0123456789abcdef", "user": "ana"}, "reason": "read it"}
 
 
 def test_a_statement_can_be_read_back() -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from nbprod.entities import Pipeline
 from nbprod.errors import UsageError
 from nbprod.lifecycle.workspace import find_pipeline, keys_digest, open_workspace, project_start
 from tests.fakes import Lab
 
+PLAIN = Pipeline(name="p", stages=())
 ONE = "name: p\nstages: {a: {notebook: notebooks/a.ipynb}}\n"
 
 
@@ -89,5 +92,11 @@ def test_a_store_that_is_set_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_the_digest_of_keys_depends_on_every_key_and_on_no_order(project: Lab) -> None:
     bound = project.bind()
-    assert keys_digest(bound, {"a": "k1"}) == keys_digest(bound, {"a": "k1", "other": "k2"})
-    assert keys_digest(bound, {"a": "k1"}) != keys_digest(bound, {"a": "k2"})
+    assert keys_digest(PLAIN, bound, {"a": "k1"}) == keys_digest(PLAIN, bound, {"a": "k1", "other": "k2"})
+    assert keys_digest(PLAIN, bound, {"a": "k1"}) != keys_digest(PLAIN, bound, {"a": "k2"})
+
+
+def test_other_gates_make_another_version(lab: Lab) -> None:
+    gated = replace(PLAIN, sections={"gates": [{"size": {"at_most": "5MB"}}]})
+    other = replace(PLAIN, sections={"gates": [{"size": {"at_most": "6MB"}}], "log": {}})
+    assert len({keys_digest(pipeline, (), {}) for pipeline in (PLAIN, gated, other)}) == 3

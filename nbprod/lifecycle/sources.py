@@ -1,0 +1,93 @@
+"""Where the bytes of a version come from when it is judged: each is compared with what the entry recorded of it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nbprod.digest import sha256_path
+from nbprod.entities import Artifact, ModelVersion
+from nbprod.errors import ArtifactError
+from nbprod.evidence.folder import model_files
+from nbprod.lifecycle.workspace import Workspace
+from nbprod.registry import Registry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bytes:
+    """See `nbprod.gates.contender.Source`; folders that were brought are removed when the stack is left."""
+
+    work: Workspace
+    registry: Registry
+    stack: ExitStack
+    brought: dict[str, Path] = field(default_factory=dict)
+
+    def folder(self, version: ModelVersion) -> Path:
+        """The registered folder, brought from the registry; every file of the model is the recorded one.
+
+        Raises:
+            ArtifactError: a file was changed, added or taken away; it is named.
+        """
+        if version.ref not in self.brought:
+            folder = self.raw_folder(version)
+            compare_files(version, folder)
+            self.brought[version.ref] = folder
+        return self.brought[version.ref]
+
+    def raw_folder(self, version: ModelVersion) -> Path:
+        """The registered folder as the registry gives it, compared with nothing."""
+        scratch = self.stack.enter_context(tempfile.TemporaryDirectory(prefix="nbprod-"))
+        return Path(self.registry.download(version.name, version.version, scratch))
+
+    def data(self, item: Mapping[str, Any]) -> Path:
+        """A dataset where it was when it was read, if its bytes are still the same; else from the store.
+
+        Raises:
+            ArtifactError: neither has its bytes.
+        """
+        uri, sha256 = str(item["uri"]), str(item["sha256"])
+        place = self.work.project.root / uri
+        if "://" not in uri and place.exists() and sha256_path(place) == sha256:
+            return place
+        if sha256 not in self.brought:
+            artifact = Artifact(name=item["name"], uri=uri, sha256=sha256, size=item["bytes"], kind=item["kind"])
+            if not self.work.store.holds(artifact):
+                raise ArtifactError(
+                    f"the dataset '{item['name']}' is neither in the store nor unchanged at {uri}: bring it back "
+                    f"there, its sha256 is {sha256}."
+                )
+            scratch = self.stack.enter_context(tempfile.TemporaryDirectory(prefix="nbprod-"))
+            target = Path(scratch, uri.rstrip("/").rsplit("/", 1)[-1])
+            self.work.store.place(artifact, target)
+            self.brought[sha256] = target
+        return self.brought[sha256]
+
+    def found(self, item: Mapping[str, Any]) -> str:
+        """See `nbprod.gates.contender.Source`."""
+        uri = str(item["uri"])
+        place = self.work.project.root / uri
+        if "://" not in uri and place.exists():
+            return sha256_path(place)
+        self.data(item)  # ArtifactError if the store has not kept it
+        return str(item["sha256"])
+
+
+def compare_files(version: ModelVersion, folder: Path) -> None:
+    """Compare the model's files with the entry.
+
+    Raises:
+        ArtifactError: one was changed, added or taken away.
+    """
+    recorded: Mapping[str, str] = version.entry["model"]["files"]
+    found = model_files(folder)
+    for name in sorted({*recorded, *found}):
+        if recorded.get(name) != found.get(name):
+            what = "is missing" if name not in found else "was added" if name not in recorded else "was changed"
+            raise ArtifactError(
+                f"{version.ref} is not what was registered: its file {name} {what} since; do not use it, and find out "
+                "who could write there."
+            )

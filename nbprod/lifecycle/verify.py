@@ -1,0 +1,155 @@
+"""``nbprod verify``: hold everything about a version against what was recorded of it; nothing is loaded or run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from nbprod.digest import sha256_file
+from nbprod.entities import Fact, ModelVersion
+from nbprod.errors import ArtifactError, NbprodError
+from nbprod.evidence.entry import digest, validate
+from nbprod.evidence.folder import ENTRY, model_files
+from nbprod.lifecycle.history import moved_by_hand
+from nbprod.lifecycle.moving import read_log
+from nbprod.lifecycle.services import open_registry
+from nbprod.lifecycle.sources import Bytes
+from nbprod.lifecycle.versions import find_version
+from nbprod.lifecycle.workspace import open_existing
+from nbprod.registry import Registry
+from nbprod.trust.folder import check_folder
+from nbprod.trust.keys import Keys
+
+State = Literal["ok", "FAIL", "unknown"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check(Fact):
+    """One thing that was held against its record.
+
+    Attributes:
+        state: ``unknown`` is what cannot be told; it is never shown as ok.
+        why: a sentence; empty where all is well.
+    """
+
+    name: str
+    state: State
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verified(Fact):
+    """What was found of a version, or of a folder."""
+
+    ref: str
+    checks: tuple[Check, ...]
+
+    @property
+    def failed(self) -> bool:
+        """Whether anything is not as it was recorded."""
+        return any(check.state == "FAIL" for check in self.checks)
+
+
+def verify(text: str) -> Verified:
+    """Verify a version by its reference, or a registered folder by its path.
+
+    Raises:
+        UsageError: there is no such version.
+    """
+    folder = Path(text)
+    if (folder / ENTRY).is_file():
+        return Verified(ref=text, checks=tuple(_of_folder(folder, Keys())))
+    keys = Keys()
+    with open_existing() as work, ExitStack() as stack:
+        version = find_version(text, work)
+        registry = stack.enter_context(open_registry(work.project))
+        source = Bytes(work=work, registry=registry, stack=stack)
+        checks = [*_of_folder(source.raw_folder(version), keys, version=version), *_of_data(version, source)]
+        checks.extend(_of_log(registry, version, keys))
+        return Verified(ref=version.ref, checks=tuple(checks))
+
+
+def _of_folder(folder: Path, keys: Keys, *, version: ModelVersion | None = None) -> Iterator[Check]:
+    """The entry, its signature, the model's files, and what lies beside them."""
+    try:
+        entry = validate(json.loads((folder / ENTRY).read_text(encoding="utf-8")))
+    except (NbprodError, OSError, ValueError) as error:
+        yield Check(name="entry", state="FAIL", why=f"{ENTRY} cannot be read: {error}")
+        return
+    if version is not None and digest(entry) != version.digest:
+        yield Check(
+            name="entry", state="FAIL", why=f"{ENTRY} is not the entry that was registered: its digest differs."
+        )
+    else:
+        yield Check(name="entry", state="ok")
+    yield _signature(folder, keys)
+    yield _compared("model", entry["model"]["files"], model_files(folder))
+    yield _compared("notebooks", *_notebooks(entry, folder))
+    yield _beside("environment", folder / "nbprod" / "freeze.txt", entry["environment"]["sha256"])
+    git = entry["source"]["git"]
+    if isinstance(git, dict) and git["diff_sha256"]:
+        yield _beside("diff", folder / "nbprod" / "diff.patch", git["diff_sha256"])
+
+
+def _signature(folder: Path, keys: Keys) -> Check:
+    found = check_folder(folder, keys)
+    match found.state:
+        case "ok":
+            return Check(name="signature", state="ok", why=f"signed with the key {found.key}.")
+        case "unsigned":
+            return Check(name="signature", state="unknown", why="it is not signed.")
+        case "unpinned":
+            why = f"signed with the key {found.key}, which is not pinned: nbprod keys --pin, if you know whose it is."
+        case "revoked":
+            why = f"signed with the key {found.key}, which was revoked."
+        case _:
+            why = "; ".join(found.problems) or "the signature is not of these files."
+    return Check(name="signature", state="FAIL", why=why)
+
+
+def _compared(name: str, recorded: Mapping[str, str], found: Mapping[str, str]) -> Check:
+    """Files against the digests that the entry has of them; the first that differs is named."""
+    for file in sorted({*recorded, *found}):
+        if recorded.get(file) != found.get(file):
+            what = "is missing" if file not in found else "was added" if file not in recorded else "was changed"
+            return Check(name=name, state="FAIL", why=f"{file} {what}.")
+    return Check(name=name, state="ok")
+
+
+def _notebooks(entry: Mapping[str, Any], folder: Path) -> tuple[dict[str, str], dict[str, str]]:
+    listed = [item for item in entry["source"]["notebooks"] if item["executed"]]
+    recorded = {item["executed"]: item["executed_sha256"] for item in listed}
+    return recorded, {name: sha256_file(folder / name) for name in recorded if (folder / name).is_file()}
+
+
+def _beside(name: str, path: Path, recorded: str) -> Check:
+    if not path.is_file():
+        return Check(name=name, state="FAIL", why=f"{path.name} is missing.")
+    if sha256_file(path) != recorded:
+        return Check(name=name, state="FAIL", why=f"{path.name} was changed.")
+    return Check(name=name, state="ok")
+
+
+def _of_data(version: ModelVersion, source: Bytes) -> Iterator[Check]:
+    """Every dataset, read again where it can be reached."""
+    for item in version.entry["inputs"]:
+        try:
+            source.data(item)
+            yield Check(name=f"data {item['name']}", state="ok")
+        except ArtifactError as error:
+            yield Check(name=f"data {item['name']}", state="unknown", why=error.message)
+
+
+def _of_log(registry: Registry, version: ModelVersion, keys: Keys) -> Iterator[Check]:
+    log = read_log(registry, version.name, keys)
+    if log.problems:
+        yield Check(name="audit log", state="FAIL", why=" ".join(log.problems))
+    else:
+        yield Check(name="audit log", state="ok", why="" if log.lines else "nothing was moved yet.")
+    aliases = {alias: other.version for other in registry.versions(version.name) for alias in other.aliases}
+    moved = moved_by_hand(version.name, log, aliases)
+    yield Check(name="aliases", state="FAIL" if moved else "ok", why=" ".join(moved))

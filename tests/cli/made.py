@@ -1,0 +1,79 @@
+"""What the verbs are answered with in the tests of the command line, and how each is called."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nbprod.entities import Artifact, CellError, GateResult, Metric, ModelVersion, Run, StageRun
+from nbprod.evidence.audit import AuditLine
+from nbprod.lifecycle.history import History
+from nbprod.lifecycle.judging import Judgement
+from nbprod.lifecycle.promote import Promoted
+from nbprod.lifecycle.report import RunReport
+from nbprod.lifecycle.verify import Check, Verified
+from nbprod.lifecycle.versions import Shown
+
+ENTRY: dict[str, Any] = {"name": "churn", "metrics": [{"name": "auc", "value": 0.5, "dataset": "test"}], "model": {}}
+VERSION = ModelVersion(name="churn", version="3", digest="d", created="2026-01-01T10:20:30+00:00", entry=ENTRY)
+DONE = StageRun(
+    stage="train",
+    status="succeeded",
+    run="r1",
+    reasons=("it never ran",),
+    executed=Artifact(name="train.ipynb", uri="runs/r1/train.ipynb", sha256="0", size=1),
+    metrics=(Metric(name="loss", value=float("nan")),),
+    cells=2,
+    seconds=1.5,
+)
+FAILED = StageRun(
+    stage="train",
+    status="failed",
+    notebook="notebooks/train.ipynb",
+    executed=Artifact(name="train.ipynb", uri="runs/r1/train.ipynb", sha256="0", size=1),
+    error=CellError(message="ZeroDivisionError: division by zero", cell=3, source="x = 0\n1 / x", traceback="one\ntwo"),
+    pending=2,
+)
+
+PASSED = GateResult(gate="size", verdict="passed", reason="small.", observed=5, required="at most 10")
+LINE = AuditLine(
+    seq=1, time="2026-01-01T10:20:30+00:00", key="0123456789abcdef", user="ana", action="promote", model="churn",
+    version="3", alias="champion", before="2", reason="better",
+)  # fmt: skip
+
+REPORT = RunReport(run=Run(id="r1", pipeline="p", status="succeeded", stages=(DONE,)), version=VERSION)
+
+ANSWERS: dict[str, Any] = {
+    "run.run": REPORT,
+    "register.register": (VERSION, True),
+    "versions.models": (VERSION,),
+    "versions.show": Shown(version=VERSION, tracking_uri="", example=""),
+    "versions.fetch": (VERSION, ()),
+    "versions.runs": (REPORT.run,),
+    "history.history": History(name="churn", lines=(LINE,)),
+    "verify.verify": Verified(ref="churn/3", checks=(Check(name="entry", state="ok"),)),
+    "gate.gate": Judgement(version=VERSION, results=(PASSED,)),
+    "approve.approve": VERSION,
+    "promote.promote": Promoted(version=VERSION, alias="champion", before="2", results=(PASSED,)),
+    "rollback.rollback": Promoted(version=VERSION, alias="champion", before="4"),
+}
+"""Function below `nbprod.lifecycle` -> what it returns."""
+
+CALLS = {
+    "init": ("init", "new"),
+    "check": ("check",),
+    "plan": ("plan",),
+    "run": ("run",),
+    "register": ("register", "a.ipynb", "--name", "churn"),
+    "runs": ("runs",),
+    "models": ("models",),
+    "show": ("show", "churn/3"),
+    "fetch": ("fetch", "churn/3"),
+    "history": ("history", "churn"),
+    "verify": ("verify", "churn/3"),
+    "gate": ("gate", "churn/3"),
+    "approve": ("approve", "churn/3", "--reason", "read it"),
+    "promote": ("promote", "churn/3"),
+    "rollback": ("rollback", "churn"),
+    "keys": ("keys",),
+}
+"""How each verb is called."""
