@@ -24,6 +24,7 @@ from nbprod.pipeline.events import Watch
 from nbprod.pipeline.folders import new_run_id, running_lock
 from nbprod.pipeline.runner import Runner
 from nbprod.plugins import resolve
+from nbprod.trust.keys import Keys
 
 NO_MODEL = "no model was logged, so nothing was registered: call nbprod.log_model(model, example=X.head())."
 NO_DATA = (
@@ -159,8 +160,13 @@ def _register(
         tracking=finished.tracking,
         keys=keys_digest(bound.pipeline, bound.stages, {name: result.key for name, result in results.items()}),
     )
+    keys = Keys()
+    first = not keys.has_own
     version, registered = register_candidate(work, services, candidate)
-    return version, registered, () if version.entry["inputs"] else (NO_DATA,)
+    notes = [] if version.entry["inputs"] else [NO_DATA]
+    if first and keys.has_own:
+        notes.append(f"made the key {keys.own().id} to sign with, in {keys.folder}: nbprod keys")
+    return version, registered, tuple(notes)
 
 
 def register_reused(work: Workspace, bound: Bound, run: Run, options: RunOptions) -> RunReport:

@@ -76,33 +76,33 @@ class Keys:
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder or default_folder()
-        self.made_now = False
+
+    @property
+    def has_own(self) -> bool:
+        """Whether there is a key to sign with already."""
+        return (self.folder / OWN).exists()
 
     def own(self) -> SigningKey:
-        """The key to sign with; the first time it is made, and pinned. `made_now` says whether it was.
+        """The key to sign with; the first time it is made, and pinned.
 
         Raises:
             UsageError: its file cannot be read, or is none.
         """
         path = self.folder / OWN
         if not path.exists():
-            self.made_now = self._make(path)
+            self._make(path)
         key = _read(path)
         if self.find(key.id) is None:
             self.pin(key.public_pem, comment="own")
         return key
 
-    def _make(self, path: Path) -> bool:
-        """Make a private key that appears whole; False if another process was first."""
+    def _make(self, path: Path) -> None:
+        """Make a private key that appears whole, unless another process was first."""
         _prepare(self.folder)
         part = _private_file(self.folder, _new_private_pem())
-        try:
+        with suppress(FileExistsError):
             os.link(part, path)  # unlike a rename it does not replace what somebody else made meanwhile
-        except FileExistsError:
-            return False
-        finally:
-            part.unlink()
-        return True
+        part.unlink()
 
     def rotate(self) -> SigningKey:
         """Make a new key to sign with; the old one is set aside and stays pinned, for what it signed."""

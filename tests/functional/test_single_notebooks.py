@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.functional.conftest import Make
-from tests.functional.project import PAPERMILL, Project, parameters, printed, stages
+from tests.functional.project import PAPERMILL, PROGRAM, Project, parameters, printed, stages
 
 TYPED = """
 b: list[int] = []
@@ -120,7 +120,9 @@ def test_a_notebook_whose_model_needs_a_module_beside_it_is_registered_without_a
     project = make_project("own")
     project.write("ratios.py", RATIOS)
     project.notebook("own.ipynb", OWN)
-    done = project.nbprod("run", "own.ipynb")
+    keys = project.root / "keys"
+    done = project.call(*PROGRAM, "run", "own.ipynb", NBPROD_KEYS=str(keys))
+    assert f"to sign with, in {keys}: nbprod keys" in done.stderr
     assert "registered: own/1" in done.stdout
     assert "note: the entry knows nothing of the data, because no input is named" in done.stderr
     entry = project.document("show", "own/1")

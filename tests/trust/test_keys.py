@@ -22,12 +22,11 @@ def keys(tmp_path: Path) -> Keys:
 
 
 def test_the_first_time_a_key_is_made_and_pinned(keys: Keys) -> None:
+    before = keys.has_own
     own = keys.own()
-    assert keys.made_now
+    assert (before, keys.has_own) == (False, True)
     assert [(key.id, key.status, key.comment) for key in keys.all()] == [(own.id, "pinned", "own")]
-    again = Keys(keys.folder)
-    assert again.own().id == own.id
-    assert not again.made_now
+    assert Keys(keys.folder).own().id == own.id
 
 
 def test_nobody_else_may_read_them(keys: Keys) -> None:
