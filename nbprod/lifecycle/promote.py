@@ -12,6 +12,7 @@ from nbprod.lifecycle.judging import CHAMPION, Judgement, judge
 from nbprod.lifecycle.moving import Move, move
 from nbprod.lifecycle.requirements import requirements
 from nbprod.lifecycle.services import open_registry
+from nbprod.lifecycle.sources import check_bytes
 from nbprod.lifecycle.versions import find_version
 from nbprod.lifecycle.workspace import Workspace, open_existing
 from nbprod.registry import Registry, check_alias
@@ -73,9 +74,11 @@ def _promote(work: Workspace, registry: Registry, version: ModelVersion, request
     judged = Judgement(version=version, results=())
     results: tuple[GateResult, ...] = ()
     used: tuple[str, ...] = ()
+    signed = check_bytes(work, registry, version).state
     if request.alias != CHALLENGER:
         judged = judge(work, registry, version)
-        missing = requirements(version, gated=len(judged.results), strict=work.project.settings.strict)
+        strict = work.project.settings.strict
+        missing = requirements(version, gated=len(judged.results), strict=strict, signed=signed)
         results = (*judged.results, *missing)
         used = _used(results, request)
     wanted = Move(

@@ -11,16 +11,27 @@ GATES = "gates"
 """The demand that there is a gate at all; without `strict` the only one."""
 
 
-def requirements(version: ModelVersion, *, gated: int, strict: bool) -> tuple[GateResult, ...]:
+UNSIGNED = {
+    "unsigned": "it is not signed",
+    "unpinned": "it is signed with a key that you did not pin: nbprod keys --pin",
+    "revoked": "it is signed with a key that was revoked",
+}
+"""What a signature is worth -> why that does not do in a strict project."""
+
+
+def requirements(version: ModelVersion, *, gated: int, strict: bool, signed: str = "ok") -> tuple[GateResult, ...]:
     """The demands that a version does not meet.
 
     Args:
         version: with its entry.
         gated: how many gates it has.
-        strict: whether signature, cards and clean source are demanded, too.
+        strict: whether signatures, cards and clean source are demanded, too.
+        signed: what its signature is worth, as `nbprod.trust.folder.Checked` says it.
     """
     found = [] if gated else [_missing(GATES, "it has no gates, so nothing was measured against anything")]
     if strict:
+        if signed != "ok":
+            found.append(_missing("signed", UNSIGNED.get(signed, "its signature is not good")))
         found.extend(_missing(name, reason) for name, why in STRICT.items() if (reason := why(version.entry)))
     return tuple(found)
 

@@ -9,6 +9,7 @@ from nbprod.lifecycle.judging import CHAMPION
 from nbprod.lifecycle.moving import Move, move, sound_log, target_of
 from nbprod.lifecycle.promote import Promoted
 from nbprod.lifecycle.services import open_registry
+from nbprod.lifecycle.sources import check_bytes
 from nbprod.lifecycle.versions import find_version
 from nbprod.lifecycle.workspace import open_existing
 from nbprod.registry import parse_ref
@@ -31,6 +32,7 @@ def rollback(name: str, *, alias: str = CHAMPION, reason: str = "") -> Promoted:
                 f"the alias '{alias}' of '{model}' has no version before to go back to: nbprod history {model}"
             )
         version = find_version(f"{model}/{before}", work)
+        check_bytes(work, registry, version)
         move(registry, version, Move(action="rollback", alias=alias, reason=reason), keys)
         statement = promotion(version.digest, alias=alias, before=now, reason=reason, overrides=())
         registry.attach(version.name, version.version, statement)

@@ -15,6 +15,8 @@ from nbprod.errors import ArtifactError
 from nbprod.evidence.folder import model_files
 from nbprod.lifecycle.workspace import Workspace
 from nbprod.registry import Registry
+from nbprod.trust.folder import Checked, check_folder
+from nbprod.trust.keys import Keys
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +76,20 @@ class Bytes:
             return sha256_path(place)
         self.data(item)  # ArtifactError if the store has not kept it
         return str(item["sha256"])
+
+
+def check_bytes(work: Workspace, registry: Registry, version: ModelVersion) -> Checked:
+    """Compare a version's files with its entry, and tell what its signature is worth.
+
+    Raises:
+        ArtifactError: a file is not the recorded one, or not the one that was signed.
+    """
+    with ExitStack() as stack:
+        folder = Bytes(work=work, registry=registry, stack=stack).folder(version)
+        found = check_folder(folder, Keys())
+    if found.state == "bad":
+        raise ArtifactError(f"{version.ref} is not what was signed: {' '.join(found.problems)}")
+    return found
 
 
 def compare_files(version: ModelVersion, folder: Path) -> None:

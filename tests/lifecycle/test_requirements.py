@@ -48,3 +48,10 @@ def test_a_strict_project_is_content_with_a_version_of_which_all_is_known() -> N
 def test_a_strict_project_says_what_is_missing(changes: dict[str, Any], gate: str, reason: str) -> None:
     (missing,) = requirements(version(**changes), gated=1, strict=True)
     assert (missing.gate, missing.reason) == (gate, reason)
+
+
+@pytest.mark.parametrize("signed", ["unsigned", "unpinned", "revoked"])
+def test_a_strict_project_demands_a_good_signature_of_the_folder(signed: str) -> None:
+    (missing,) = requirements(version(), gated=1, strict=True, signed=signed)
+    assert missing.gate == "signed"
+    assert requirements(version(), gated=1, strict=False, signed=signed) == ()
