@@ -176,6 +176,12 @@ def head_of(number: int, line: str) -> str:
     return f"{number}:{sha256_bytes(line.encode())}"
 
 
+def is_behind(head: str, number: int) -> bool:
+    """Whether a `head` is of an earlier line: whoever was held up must not note an old line as the last again."""
+    noted = head.partition(":")[0]
+    return not noted.isdecimal() or int(noted) < number
+
+
 def check_alias(text: str) -> None:
     """Refuse what no alias can be called.
 

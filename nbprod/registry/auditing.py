@@ -7,6 +7,7 @@ cannot: there the line is read back after it was written, which finds all but th
 
 from __future__ import annotations
 
+import errno
 import os
 import posixpath
 import re
@@ -21,6 +22,9 @@ from nbprod.errors import AliasConflict
 EXPERIMENT = "nbprod-audit"
 HEAD_TAG = "nbprod.audit.head"
 """Tag of a registered model: what is noted of the last line of its log."""
+
+UNLINKABLE = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
+"""What folders answer that know no hard links: those of USB sticks, of some networks and virtual machines."""
 
 _FILE = re.compile(r"\d{8}\.json\Z")
 
@@ -74,11 +78,25 @@ def append_local(folder: Path, name: str, number: int, line: str) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.chmod(part, 0o644)  # others of the team read it
-        os.link(part, target)  # unlike a rename it does not replace what somebody else wrote meanwhile
+        _appear(part, target)
     except FileExistsError:
         raise taken(name, number) from None
     finally:
         os.unlink(part)
+
+
+def _appear(part: str, target: Path) -> None:
+    """Give a file its name; unlike a rename this does not replace what somebody else wrote meanwhile."""
+    try:
+        os.link(part, target)
+    except OSError as error:
+        if error.errno not in UNLINKABLE:
+            raise
+        handle = os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)  # as safe, though not whole at once
+        with os.fdopen(handle, "wb") as file:
+            file.write(Path(part).read_bytes())
+            file.flush()
+            os.fsync(file.fileno())
 
 
 def read_remote(files: Any, name: str) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from nbprod.entities import JSON, ModelVersion, Run, Statement
 from nbprod.errors import RegistryError
-from nbprod.registry import Observed, Registration, head_of
+from nbprod.registry import Observed, Registration, head_of, is_behind
 from nbprod.registry.auditing import taken
 from nbprod.registry.recording import Entry, ran, run_entry, stage_entry
 from nbprod.registry.statements import statement_name
@@ -141,9 +141,12 @@ class MemoryRegistry:
 
     def append(self, name: str, number: int, line: str) -> None:
         """See `Registry.append`."""
-        if self.log.setdefault(name, {}).setdefault(number, line) != line:
+        lines = self.log.setdefault(name, {})
+        if number in lines:
             raise taken(name, number)
-        self.heads[name] = head_of(number, line)
+        lines[number] = line
+        if is_behind(self.head(name), number):
+            self.heads[name] = head_of(number, line)
 
     def head(self, name: str) -> str:
         """See `Registry.head`."""

@@ -20,7 +20,7 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunT
 from mlflow.exceptions import MlflowException
 
 from nbprod.entities import JSON, ModelVersion, Run, Statement
-from nbprod.registry import RECORD_TAG, RUN_TAG, Observed, Registration, head_of
+from nbprod.registry import RECORD_TAG, RUN_TAG, Observed, Registration, head_of, is_behind
 from nbprod.registry.auditing import (
     EXPERIMENT,
     HEAD_TAG,
@@ -171,8 +171,8 @@ class MlflowRegistry(Connection):
         with self.translated(f"read the statements about {name}/{version}"):
             files = self.beside(name, version)
             with tempfile.TemporaryDirectory(prefix="nbprod-") as folder:
-                paths = [files.download_artifacts(item.path, folder) for item in files.list_artifacts(STATEMENTS)]
-                found = [read_file(Path(path)) for path in paths]
+                paths = [item.path for item in files.list_artifacts(STATEMENTS) if item.path.endswith(".json")]
+                found = [read_file(Path(files.download_artifacts(path, folder))) for path in paths]
         return tuple(sorted(found, key=lambda statement: statement.created))
 
     def point(self, name: str, alias: str, version: str) -> None:
@@ -202,7 +202,8 @@ class MlflowRegistry(Connection):
                 append_remote(self.files(location), name, number, line, pause=lambda: time.sleep(SETTLE))
             else:
                 append_local(folder, name, number, line)
-            self.client.set_registered_model_tag(name, HEAD_TAG, head_of(number, line))
+            if is_behind(self.head(name), number):
+                self.client.set_registered_model_tag(name, HEAD_TAG, head_of(number, line))
 
     def head(self, name: str) -> str:
         """A tag of the registered model."""

@@ -20,13 +20,20 @@ def statement_bytes(statement: Statement) -> bytes:
 
 
 def read_file(path: Path) -> Statement:
-    """A statement from its file.
+    """A statement from its file, which its name vouches for.
 
     Raises:
-        ArtifactError: it is damaged.
+        ArtifactError: it was changed, or is damaged.
     """
+    data = path.read_bytes()
+    if sha256_bytes(data) != path.stem:
+        raise ArtifactError(
+            "a statement in the registry is not the one that was written: its bytes have another sha256 than its "
+            "file's name says; bring the file back from a copy, or take it away.",
+            file=path.name,
+        )
     try:
-        return Statement.from_dict(json.loads(path.read_bytes()))
+        return Statement.from_dict(json.loads(data))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ArtifactError(
             "a statement in the registry is damaged: its file is no JSON of nbprod's.", file=path.name

@@ -370,10 +370,20 @@ def test_a_line_that_somebody_else_wrote_first_stays(world: World, tmp_path: Pat
     registered(world, tmp_path)
     world.registry.append("churn", 1, '{"one": 1}')
 
-    with pytest.raises(AliasConflict, match="somebody else changed the model 'churn' at the same time"):
-        world.registry.append("churn", 1, '{"other": 1}')
+    for line in ('{"other": 1}', '{"one": 1}'):
+        with pytest.raises(AliasConflict, match="somebody else changed the model 'churn' at the same time"):
+            world.registry.append("churn", 1, line)
     assert world.registry.lines("churn") == ('{"one": 1}',)
     assert world.registry.head("churn") == head_of(1, '{"one": 1}')
+
+
+def test_whoever_was_held_up_does_not_note_an_old_line_as_the_last(world: World, tmp_path: Path) -> None:
+    registered(world, tmp_path)
+    world.registry.append("churn", 2, '{"two": 2}')
+    world.registry.append("churn", 1, '{"one": 1}')
+
+    assert world.registry.lines("churn") == ('{"one": 1}', '{"two": 2}')
+    assert world.registry.head("churn") == head_of(2, '{"two": 2}')
 
 
 @pytest.mark.parametrize("missing", ["version", "record", "part"])

@@ -79,6 +79,25 @@ def test_the_same_job_with_an_mlflow_server(make_project: Make, server: str) -> 
     (project.root / ".nbprod" / "index.db").unlink()
     assert project.document("show", "served") == entry
     assert [row["name"] for row in project.document("models")] == ["served"]
+    _promoted_and_seen_by_others(project, make_project("colleague"), server)
+
+
+def _promoted_and_seen_by_others(project: Project, colleague: Project, server: str) -> None:
+    """A promotion, seen from a project that shares nothing with the first but the server and the user's keys."""
+    moved = project.document("promote", "served/1", "--override", "gates", "--reason", "the first one")
+    assert (moved["alias"], moved["before"]) == ("champion", "")
+    other = Project(colleague.root, {**colleague.environment, "MLFLOW_TRACKING_URI": server})
+    other.write("pipelines/README", "")
+    history = other.document("history", "served")
+    assert [(line["action"], line["version"], line["reason"]) for line in history["lines"]] == [
+        ("promote", "1", "the first one")
+    ]
+    assert (history["problems"], history["moved"]) == ([], [])
+    found = other.document("verify", "served@champion")
+    assert {check["name"]: check["state"] for check in found["checks"]}["signature"] == "ok"
+    assert found["failed"] is False
+    refused = other.nbprod("promote", "served/1", "--override", "gates", "--reason", "again", code=2).stderr
+    assert "champion points at served/1 already" in refused
 
 
 def test_a_server_that_does_not_answer_is_an_error_after_which_nothing_is_lost(make_project: Make) -> None:

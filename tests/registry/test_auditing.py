@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -64,6 +66,31 @@ def test_of_several_processes_that_write_one_line_at_once_exactly_one_wins(tmp_p
     assert sorted(said) == ["lost"] * 5 + ["won"]
     assert read_local(tmp_path / "log") == (f"line {said.index('won')}",)
     assert [path.name for path in (tmp_path / "log").iterdir()] == ["00000001.json"]
+
+
+@pytest.mark.parametrize("code", [errno.EPERM, errno.ENOTSUP, errno.ENOSYS])
+def test_a_folder_that_knows_no_hard_links_decides_as_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    def refuse(*names: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "link", refuse)
+    append_local(tmp_path, "churn", 1, "mine")
+    with pytest.raises(AliasConflict):
+        append_local(tmp_path, "churn", 1, "other")
+    assert read_local(tmp_path) == ("mine",)
+    assert [path.name for path in tmp_path.iterdir()] == ["00000001.json"]
+
+
+def test_a_full_disk_is_an_error_and_no_conflict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*names: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "link", refuse)
+    with pytest.raises(OSError, match="No space left"):
+        append_local(tmp_path, "churn", 1, "mine")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_behind_a_server_a_line_that_is_there_is_not_written_over(tmp_path: Path) -> None:

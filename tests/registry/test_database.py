@@ -12,15 +12,27 @@ from pathlib import Path
 import pytest
 
 from nbprod.errors import RegistryError
-from nbprod.registry.database import cache_folder, local_aliases, local_path, mlflow_version, prepare
+from nbprod.registry.auditing import append_local, local_folder
+from nbprod.registry.database import (
+    cache_folder,
+    local_aliases,
+    local_head,
+    local_lines,
+    local_path,
+    mlflow_version,
+    prepare,
+)
 
 TABLES = """
 create table alembic_version (version_num text);
 insert into alembic_version values ('abc');
 create table runs (run_uuid text);
-create table experiments (experiment_id integer, artifact_location text, creation_time int, last_update_time int);
-insert into experiments values (0, '/somewhere/else', 0, 0);
+create table experiments (
+    experiment_id integer, artifact_location text, creation_time int, last_update_time int, name text
+);
+insert into experiments values (0, '/somewhere/else', 0, 0, 'Default');
 create table registered_model_aliases (alias text, version integer, name text);
+create table registered_model_tags (key text, value text, name text);
 """
 
 
@@ -176,8 +188,40 @@ def test_aliases_are_read_without_mlflow(cache: Path, tmp_path: Path) -> None:
     assert local_aliases(tmp_path / "mlflow.db") == {"churn": {"champion": "3"}}
 
 
-def test_a_registry_that_was_never_used_has_no_aliases(tmp_path: Path) -> None:
+def audited(path: Path, location: str) -> None:
+    """A registry whose audit logs lie at a place."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("insert into experiments values (7, ?, 0, 0, 'nbprod-audit')", (location,))
+
+
+def test_the_audit_log_is_read_without_mlflow(cache: Path, tmp_path: Path) -> None:
+    path, location = tmp_path / "mlflow.db", (tmp_path / "a b").as_uri()
+    prepare(path, tmp_path, Maker())
+    assert (local_lines(path, "churn"), local_head(path, "churn")) == ((), "")
+    audited(path, location)
+    folder = local_folder(location, "churn")
+    assert folder == tmp_path / "a b" / "churn"
+    append_local(folder, "churn", 1, "one")
+    append_local(folder, "churn", 2, "two")
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("insert into registered_model_tags values ('nbprod.audit.head', '2:abc', 'churn')")
+
+    assert local_lines(path, "churn") == ("one", "two")
+    assert local_head(path, "churn") == "2:abc"
+    assert (local_lines(path, "fraud"), local_head(path, "fraud")) == ((), "")
+
+
+def test_a_log_that_lies_on_a_store_is_left_to_mlflow(cache: Path, tmp_path: Path) -> None:
+    prepare(tmp_path / "mlflow.db", tmp_path, Maker())
+    audited(tmp_path / "mlflow.db", "s3://bucket/audit")
+
+    assert local_lines(tmp_path / "mlflow.db", "churn") is None
+
+
+def test_a_registry_that_was_never_used_has_no_aliases_and_no_log(tmp_path: Path) -> None:
     assert local_aliases(tmp_path / "nothing.db") == {}
+    assert local_lines(tmp_path / "nothing.db", "churn") == ()
+    assert local_head(tmp_path / "nothing.db", "churn") == ""
     assert not (tmp_path / "nothing.db").exists()
 
 
@@ -197,3 +241,5 @@ def test_a_table_that_is_not_as_expected_is_left_to_mlflow(tmp_path: Path, make:
     make(tmp_path / "mlflow.db")
 
     assert local_aliases(tmp_path / "mlflow.db") is None
+    assert local_lines(tmp_path / "mlflow.db", "churn") is None
+    assert local_head(tmp_path / "mlflow.db", "churn") is None

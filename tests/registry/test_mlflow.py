@@ -14,8 +14,9 @@ import pytest
 
 from nbprod.digest import sha256_file
 from nbprod.entities import Metric, Statement
-from nbprod.errors import RegistryError
-from nbprod.registry.database import prepare
+from nbprod.errors import ArtifactError, RegistryError
+from nbprod.registry import head_of
+from nbprod.registry.database import local_head, local_lines, prepare
 from tests.registry.made import (
     GIT,
     RUN,
@@ -227,6 +228,40 @@ def test_a_name_with_a_quote_in_it_is_found(registry: Any, tmp_path: Path) -> No
     registry.register(registration(model_folder(tmp_path / "made"), tracking, name="o'neill"))
 
     assert [version.name for version in registry.versions("o'neill")] == ["o'neill"]
+
+
+@pytest.mark.parametrize("name", ["churn.v2", "o'neill", "100%", "größe"])
+def test_the_log_of_a_model_of_any_name_is_found_again(registry: Any, tmp_path: Path, name: str) -> None:
+    tracking = registry.record(a_run(train_stage(tmp_path)), str(tmp_path), GIT)
+    registry.register(registration(model_folder(tmp_path / "made"), tracking, name=name))
+
+    registry.append(name, 1, "one")
+
+    assert (registry.lines(name), registry.head(name)) == (("one",), head_of(1, "one"))
+
+
+def test_a_statement_that_was_changed_in_the_registry_is_refused(registry: Any, tmp_path: Path) -> None:
+    made = registered(registry, tmp_path)
+    registry.attach("churn", "1", Statement(schema="nbprod/approval/1", subject=made.digest, body={"reason": "good"}))
+    (kept,) = (tmp_path / ".nbprod" / "artifacts").rglob("nbprod/statements/*.json")
+    (kept.parent / ".DS_Store").write_text("what a file browser leaves", encoding="utf-8")
+    assert len(registry.statements("churn", "1")) == 1
+
+    kept.write_bytes(kept.read_bytes().replace(b"good", b"gold"))
+
+    with pytest.raises(ArtifactError, match="is not the one that was written"):
+        registry.statements("churn", "1")
+
+
+def test_a_deleted_experiment_keeps_its_audit_logs(registry: Any, tmp_path: Path) -> None:
+    registered(registry, tmp_path)
+    registry.append("churn", 1, "one")
+    registry.client.delete_experiment(registry.experiment("nbprod-audit"))
+
+    assert registry.lines("churn") == ("one",)
+    registry.append("churn", 2, "two")
+    assert registry.lines("churn") == local_lines(registry.local, "churn") == ("one", "two")
+    assert registry.head("churn") == local_head(registry.local, "churn") == head_of(2, "two")
 
 
 def test_the_database_of_an_older_mlflow_is_said_with_what_to_do(registry_cache: Path, tmp_path: Path) -> None:

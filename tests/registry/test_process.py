@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from nbprod.entities import Statement
-from nbprod.errors import RegistryError
-from nbprod.registry import Observed
+from nbprod.errors import AliasConflict, RegistryError
+from nbprod.registry import Observed, head_of
 from nbprod.registry.process import RegistryProcess
 from tests.registry.made import GIT, TRAIN, a_run, model_folder, registration, train_stage
 
@@ -64,7 +64,8 @@ def test_everything_that_the_registry_does_goes_through_the_pipe(registry: Regis
     experiment = registry.experiment("churn")
     tracking = registry.record(a_run(train_stage(tmp_path)), str(tmp_path), GIT, {TRAIN: {"role": "train", "rows": 3}})
     made = registry.register(registration(model_folder(tmp_path / "made"), tracking))
-    registry.attach("churn", "1", Statement(schema="nbprod/registration/1", subject=made.digest))
+    said = Statement(schema="nbprod/registration/1", subject=made.digest)
+    registry.attach("churn", "1", said)
     folder = Path(registry.download("churn", "1", str(tmp_path / "back")))
 
     assert experiment == registry.experiment("churn")
@@ -72,6 +73,14 @@ def test_everything_that_the_registry_does_goes_through_the_pipe(registry: Regis
     assert made.tracking == tracking
     assert (folder / "MLmodel").is_file()
     assert registry.observed("no run", "no stage", str(tmp_path / "stage")) == Observed()
+    assert registry.statements("churn", "1") == (said,)
+    registry.point("churn", "champion", "1")
+    assert [version.aliases for version in registry.versions("churn")] == [("champion",)]
+    registry.append("churn", 1, '{"one": "ü"}')
+    assert registry.lines("churn") == ('{"one": "ü"}',)
+    assert registry.head("churn") == head_of(1, '{"one": "ü"}')
+    with pytest.raises(AliasConflict, match="nbprod history churn"):
+        registry.append("churn", 1, "another")
 
 
 def test_an_error_crosses_the_pipe_as_what_it_is(registry: RegistryProcess, tmp_path: Path) -> None:
