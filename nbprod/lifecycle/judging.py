@@ -10,7 +10,7 @@ from typing import Any
 from nbprod.digest import sha256_json
 from nbprod.entities import Fact, GateResult, ModelVersion, Statement
 from nbprod.errors import ArtifactError
-from nbprod.evidence.statements import APPROVAL
+from nbprod.evidence.statements import APPROVAL, REGISTRATION
 from nbprod.evidence.statements import gates as gates_statement
 from nbprod.gates.contender import Contender, Rules
 from nbprod.gates.spec import GROUP, GateSpec, read_gates
@@ -19,6 +19,7 @@ from nbprod.lifecycle.sources import Bytes
 from nbprod.lifecycle.workspace import Workspace
 from nbprod.plugins import resolve
 from nbprod.registry import Registry
+from nbprod.trust.folder import check_folder
 from nbprod.trust.keys import Keys
 
 CHAMPION = "champion"
@@ -68,9 +69,10 @@ def judge(work: Workspace, registry: Registry, version: ModelVersion) -> Judgeme
         return Judgement(version=version, results=())
     with ExitStack() as stack:
         source = Bytes(work=work, registry=registry, stack=stack)
-        source.folder(version)  # nothing is asked of a version that was tampered with
+        keys = Keys()
+        folder = source.folder(version)  # nothing is asked of a version that was tampered with
         rules = Rules(strict=work.project.settings.strict, licenses=work.project.settings.licenses)
-        statements = _confirmed(registry, version)
+        statements = confirmed(registry, version, keys, signer=check_folder(folder, keys).key)
         candidate = Contender(version, source=source, rules=rules, statements=statements)
         champions = _champions(work, registry, version, source)
         results = tuple(_ask(spec, candidate, champions) for spec in specs)
@@ -79,16 +81,25 @@ def judge(work: Workspace, registry: Registry, version: ModelVersion) -> Judgeme
     return Judgement(version=version, results=results, statement=sha256_json(statement.to_dict()))
 
 
-def _confirmed(registry: Registry, version: ModelVersion) -> tuple[Statement, ...]:
-    """What was said of a version; of approvals those that the signed log knows, since anybody could attach one."""
-    log = read_log(registry, version.name, Keys())
-    known = {(line.key, line.entry) for line in log.lines if line.action == "approve"} if not log.problems else set()
-    said = registry.statements(version.name, version.version)
-    return tuple(
-        statement
-        for statement in said
-        if statement.schema != APPROVAL or (statement.body.get("by", {}).get("key"), statement.subject) in known
-    )
+def confirmed(registry: Registry, version: ModelVersion, keys: Keys, *, signer: str) -> tuple[Statement, ...]:
+    """What was said of a version and is vouched for by a signature: whoever writes to the registry could say anything.
+
+    Approvals count if the signed audit log has them, too, and who registered it if the folder is signed with that key.
+
+    Args:
+        signer: id of the key that the registered folder is signed with.
+    """
+    log = read_log(registry, version.name, keys)
+    lines = () if log.problems else log.lines
+    approvals = {(line.key, line.user) for line in lines if line.action == "approve" and line.entry == version.digest}
+    found = []
+    for statement in registry.statements(version.name, version.version):
+        by = statement.body.get("by")
+        who = (by.get("key"), by.get("user")) if isinstance(by, Mapping) else (None, None)
+        vouched = {APPROVAL: who in approvals, REGISTRATION: who[0] == signer}
+        if vouched.get(statement.schema, True):
+            found.append(statement)
+    return tuple(found)
 
 
 def _champions(work: Workspace, registry: Registry, version: ModelVersion, source: Bytes) -> Mapping[str, Contender]:
