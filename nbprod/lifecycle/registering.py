@@ -18,6 +18,7 @@ from nbprod.evidence.environment import environment_entry, freeze_text, python_o
 from nbprod.evidence.folder import assemble, model_files
 from nbprod.evidence.source import GitState
 from nbprod.evidence.statements import registration
+from nbprod.lifecycle.attesting import attest
 from nbprod.lifecycle.datasets import datasets_of
 from nbprod.lifecycle.moving import current_user
 from nbprod.lifecycle.notebooks import with_own_types
@@ -140,11 +141,11 @@ def publish(
     files: Mapping[str, Path | bytes],
 ) -> ModelVersion:
     """Put the folder together, register it, and say so in a statement and in the index."""
-    name, entry_digest = candidate.spec.name, digest(entry)
+    name, entry_digest, keys = candidate.spec.name, digest(entry), Keys()
     target = work.project.data / "registering" / entry_digest
     try:
         assemble(folder, target, entry=entry, files=files)
-        sign_folder(target, Keys().own())
+        sign_folder(target, keys.own())
         made = services.registry.register(
             Registration(
                 name=name,
@@ -160,8 +161,8 @@ def publish(
     finally:
         remove(target)
     shown = _shown(work.project.registry_uri())
-    said = registration(made, registry=shown, key=Keys().own().id, user=current_user())
-    services.registry.attach(made.name, made.version, said)
+    said = registration(made, registry=shown, key=keys.own().id, user=current_user())
+    attest(services.registry, made, said, keys)
     version = replace(made, entry=entry)
     uri = work.project.registry_uri()
     work.index.save_version(uri, version)

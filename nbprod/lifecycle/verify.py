@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from nbprod.digest import sha256_file
-from nbprod.entities import Fact, ModelVersion
+from nbprod.entities import ModelVersion
 from nbprod.errors import ArtifactError, NbprodError
 from nbprod.evidence.entry import digest, validate
 from nbprod.evidence.folder import ENTRY, model_files
+from nbprod.lifecycle.checks import Check, Verified, of_signature
 from nbprod.lifecycle.history import moved_by_hand
 from nbprod.lifecycle.moving import read_log
+from nbprod.lifecycle.recorded import of_parent, of_statements, of_tags
 from nbprod.lifecycle.services import open_registry
 from nbprod.lifecycle.sources import Bytes
 from nbprod.lifecycle.versions import find_version
@@ -23,35 +25,6 @@ from nbprod.lifecycle.workspace import open_existing
 from nbprod.registry import Registry
 from nbprod.trust.folder import check_folder
 from nbprod.trust.keys import Keys
-
-State = Literal["ok", "FAIL", "unknown"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Check(Fact):
-    """One thing that was held against its record.
-
-    Attributes:
-        state: ``unknown`` is what cannot be told; it is never shown as ok.
-        why: a sentence; empty where all is well.
-    """
-
-    name: str
-    state: State
-    why: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verified(Fact):
-    """What was found of a version, or of a folder."""
-
-    ref: str
-    checks: tuple[Check, ...]
-
-    @property
-    def failed(self) -> bool:
-        """Whether anything is not as it was recorded."""
-        return any(check.state == "FAIL" for check in self.checks)
 
 
 def verify(text: str) -> Verified:
@@ -69,6 +42,11 @@ def verify(text: str) -> Verified:
         registry = stack.enter_context(open_registry(work.project))
         source = Bytes(work=work, registry=registry, stack=stack)
         checks = [*_of_folder(source.raw_folder(version), keys, version=version), *_of_data(version, source)]
+        checks.extend(of_statements(version, registry.statements(version.name, version.version), keys))
+        others = registry.versions(version.name)
+        pointed = next((other for other in others if other.version == version.version), version)
+        checks.append(of_tags(replace(pointed, entry=version.entry)))
+        checks.extend(of_parent(version, others))
         checks.extend(_of_log(registry, version, keys))
         return Verified(ref=version.ref, checks=tuple(checks))
 
@@ -97,18 +75,8 @@ def _of_folder(folder: Path, keys: Keys, *, version: ModelVersion | None = None)
 
 def _signature(folder: Path, keys: Keys) -> Check:
     found = check_folder(folder, keys)
-    match found.state:
-        case "ok":
-            return Check(name="signature", state="ok", why=f"signed with the key {found.key}.")
-        case "unsigned":
-            return Check(name="signature", state="unknown", why="it is not signed.")
-        case "unpinned":
-            why = f"signed with the key {found.key}, which is not pinned: nbprod keys --pin, if you know whose it is."
-        case "revoked":
-            why = f"signed with the key {found.key}, which was revoked."
-        case _:
-            why = "; ".join(found.problems) or "the signature is not of these files."
-    return Check(name="signature", state="FAIL", why=why)
+    bad = "; ".join(found.problems) or "the signature is not of these files."
+    return of_signature("signature", found.key, found.state, bad=bad)
 
 
 def _compared(name: str, recorded: Mapping[str, str], found: Mapping[str, str]) -> Check:

@@ -6,11 +6,11 @@ from typing import Any
 
 from nbprod.entities import Artifact, CellError, GateResult, Metric, ModelVersion, Run, StageRun
 from nbprod.evidence.audit import AuditLine
+from nbprod.lifecycle.checks import Check, Verified
 from nbprod.lifecycle.history import History
 from nbprod.lifecycle.judging import Judgement
 from nbprod.lifecycle.promote import Promoted
 from nbprod.lifecycle.report import RunReport
-from nbprod.lifecycle.verify import Check, Verified
 from nbprod.lifecycle.versions import Shown
 
 ENTRY: dict[str, Any] = {"name": "churn", "metrics": [{"name": "auc", "value": 0.5, "dataset": "test"}], "model": {}}
