@@ -14,6 +14,7 @@ from nbprod.lifecycle.workspace import Workspace, find_pipeline, open_workspace,
 from nbprod.pipeline.bind import BoundStage, Setting, bind
 from nbprod.pipeline.graph import ancestors
 from nbprod.pipeline.plan import Decision
+from nbprod.pipeline.repeats import base_name, repeated
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,20 +43,27 @@ class Bound:
     """A pipeline that can be planned and run.
 
     Attributes:
+        repeats: what is run again with other seeds; see `nbprod.pipeline.repeats`.
         partial: whether some of its stages were left out by ``--stage``.
     """
 
     pipeline: Pipeline
     stages: tuple[BoundStage, ...]
+    repeats: tuple[BoundStage, ...] = ()
     forced: tuple[str, ...] = ()
     partial: bool = False
+
+    @property
+    def everything(self) -> tuple[BoundStage, ...]:
+        """The stages, then their repeats."""
+        return (*self.stages, *self.repeats)
 
 
 def plan(request: Request) -> tuple[str, tuple[Decision, ...]]:
     """The pipeline's name, and what would be done with each stage, in order."""
     with open_workspace(project_start(request.target)) as work:
         bound = prepare(request, work)
-        return bound.pipeline.name, work.planner(bound.pipeline, bound.forced).plan(bound.stages)
+        return bound.pipeline.name, work.planner(bound.pipeline, bound.forced).plan(bound.everything)
 
 
 def prepare(request: Request, work: Workspace) -> Bound:
@@ -72,10 +80,14 @@ def prepare(request: Request, work: Workspace) -> Bound:
     stages = bind(pipeline, work.project, settings=settings, kernel=request.kernel, cache=work.index)
     chosen = ancestors(pipeline, request.stages) if request.stages else {s.name for s in pipeline.stages}
     names = request.stages or tuple(chosen)
+    taken = tuple(item for item in stages if item.name in chosen)
+    repeats = repeated(pipeline, taken)
+    again = tuple(item.name for item in repeats if base_name(item.name) in names)
     return Bound(
         pipeline=pipeline,
-        stages=tuple(item for item in stages if item.name in chosen),
-        forced=names if request.forced == "yes" else (),
+        stages=taken,
+        repeats=repeats,
+        forced=(*names, *again) if request.forced == "yes" else (),
         partial=len(chosen) < len(pipeline.stages),
     )
 

@@ -27,6 +27,7 @@ from nbprod.lifecycle.services import Services
 from nbprod.lifecycle.versions import entry_of
 from nbprod.lifecycle.workspace import Workspace, complete
 from nbprod.pipeline.bind import BoundStage
+from nbprod.pipeline.repeats import base_name
 from nbprod.registry import Registration
 from nbprod.store import remove
 from nbprod.trust.folder import sign_folder
@@ -214,6 +215,7 @@ def gather(work: Workspace, candidate: Candidate, artifact: Artifact) -> tuple[E
         files=model_files(folder),
         artifact=artifact,
         metrics=_metrics(candidate.spec, stages),
+        repeats=[(base_name(item.name), candidate.results[item.name]) for item in candidate.bound.repeats],
         inputs=tuple(datasets_of(work, candidate.bound, candidate.spec, candidate.results, candidate.measured)),
         source={
             "git": candidate.git.entry(),

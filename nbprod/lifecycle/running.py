@@ -88,7 +88,7 @@ def run_some(work: Workspace, bound: Bound, options: RunOptions, watch: Watch) -
         )
         runner = Runner(bench, work.planner(pipeline, bound.forced), jobs=options.jobs or project.settings.jobs)
         with running_lock(project, run_id):
-            ended = runner.run(bound.stages)
+            ended = runner.run(bound.everything)
         return _after(work, services, Finished(bound=bound, options=options, run=ended, git=git))
 
 
@@ -158,7 +158,7 @@ def _register(
         results=results,
         git=finished.git,
         tracking=finished.tracking,
-        keys=keys_digest(bound.pipeline, bound.stages, {name: result.key for name, result in results.items()}),
+        keys=keys_digest(bound.pipeline, bound.everything, {name: result.key for name, result in results.items()}),
     )
     keys = Keys()
     first = not keys.has_own

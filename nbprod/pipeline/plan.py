@@ -90,6 +90,8 @@ class Planner:
             project=self.project.root,
             environment=item.kernel,
         )
+        if item.repeat > 1:  # a repeat is never taken for a stage that was given its seed
+            parts["repeat"] = item.repeat
         key = fingerprint.key(parts)
         found = self.index.result(key)
         reasons = self._reasons(item, parts, found)
