@@ -27,6 +27,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "fetch": "Get the exact data of a model version back.",
         "history": "Say who moved which alias of a model, when and why.",
         "verify": "Hold a model version against everything that was recorded of it.",
+        "reproduce": "Run a model version's recipe again, and compare what comes out.",
     },
     "Release": {
         "gate": "Run the gates of a model version.",

@@ -20,7 +20,9 @@ GATES = "nbprod/gates/1"
 PROMOTION = "nbprod/promotion/1"
 APPROVAL = "nbprod/approval/1"
 
-SCHEMAS = frozenset({REGISTRATION, GATES, PROMOTION, APPROVAL})
+REPRODUCTION = "nbprod/reproduction/1"
+
+SCHEMAS = frozenset({REGISTRATION, GATES, PROMOTION, APPROVAL, REPRODUCTION})
 """What this nbprod can read; every version that was ever written stays here."""
 
 KIND = "application/vnd.nbprod.statement+json"
@@ -90,6 +92,17 @@ def approval(subject: str, *, key: str, user: str, reason: str) -> Statement:
         key: id of the key that they sign with.
     """
     return _made(APPROVAL, subject, {"by": {"key": key, "user": user}, "reason": reason})
+
+
+def reproduction(subject: str, found: dict[str, Any], *, tolerance: float) -> Statement:
+    """What came out when an entry's recipe was run again.
+
+    Args:
+        found: verdict, reason, code, environment and what was compared.
+        tolerance: by how much results may differ.
+    """
+    kept = {key: plain(found[key]) for key in ("verdict", "reason", "code", "environment", "compared")}
+    return _made(REPRODUCTION, subject, {**kept, "tolerance": tolerance})
 
 
 def _made(schema: str, subject: str, body: dict[str, Any]) -> Statement:

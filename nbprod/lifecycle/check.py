@@ -10,6 +10,7 @@ from nbprod.errors import NbprodError
 from nbprod.lifecycle.plan import check_gates
 from nbprod.lifecycle.workspace import find_pipeline, open_workspace, project_start
 from nbprod.pipeline.bind import bind, problems, warnings
+from nbprod.pipeline.repeats import repeated
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +43,12 @@ def check(target: str | None) -> CheckReport:
             errors.append(error)
         found = []
         if not errors:
-            found = warnings(pipeline, bind(pipeline, work.project, cache=work.index), work.project)
+            bound = bind(pipeline, work.project, cache=work.index)
+            found = warnings(pipeline, bound, work.project)
+            try:
+                repeated(pipeline, bound)
+            except NbprodError as error:
+                errors.append(error)
         return CheckReport(
             pipeline=pipeline.path,
             stages=len(pipeline.stages),

@@ -28,6 +28,7 @@ class Request:
         stages: run only these and what they need; empty means all.
         kernel: runs all notebooks, whatever kernel they name.
         forced: whether stages run even if nothing changed: ``"no"``, or ``"yes"``.
+        repeating: whether stages with ``repeats`` also run with other seeds: ``"yes"``, or ``"no"``.
     """
 
     target: str | None = None
@@ -36,6 +37,7 @@ class Request:
     stages: tuple[str, ...] = ()
     forced: str = "no"
     kernel: str = ""
+    repeating: str = "yes"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +83,7 @@ def prepare(request: Request, work: Workspace) -> Bound:
     chosen = ancestors(pipeline, request.stages) if request.stages else {s.name for s in pipeline.stages}
     names = request.stages or tuple(chosen)
     taken = tuple(item for item in stages if item.name in chosen)
-    repeats = repeated(pipeline, taken)
+    repeats = repeated(pipeline, taken) if request.repeating == "yes" else ()
     again = tuple(item.name for item in repeats if base_name(item.name) in names)
     return Bound(
         pipeline=pipeline,

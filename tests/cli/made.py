@@ -6,11 +6,13 @@ from typing import Any
 
 from nbprod.entities import Artifact, CellError, GateResult, Metric, ModelVersion, Run, StageRun
 from nbprod.evidence.audit import AuditLine
+from nbprod.evidence.compare import Compared
 from nbprod.lifecycle.checks import Check, Verified
 from nbprod.lifecycle.history import History
 from nbprod.lifecycle.judging import Judgement
 from nbprod.lifecycle.promote import Promoted
 from nbprod.lifecycle.report import RunReport
+from nbprod.lifecycle.reproduce import Reproduction
 from nbprod.lifecycle.versions import Shown
 
 ENTRY: dict[str, Any] = {"name": "churn", "metrics": [{"name": "auc", "value": 0.5, "dataset": "test"}], "model": {}}
@@ -40,6 +42,8 @@ LINE = AuditLine(
     version="3", alias="champion", before="2", reason="better",
 )  # fmt: skip
 
+SAME = Compared(what="test/auc", agreement="identical", recorded="0.8", found="0.8")
+GROUP = Compared(what="test[sex=1]/auc", agreement="identical", recorded="0.8", found="0.8")
 REPORT = RunReport(run=Run(id="r1", pipeline="p", status="succeeded", stages=(DONE,)), version=VERSION)
 
 ANSWERS: dict[str, Any] = {
@@ -51,6 +55,9 @@ ANSWERS: dict[str, Any] = {
     "versions.runs": (REPORT.run,),
     "history.history": History(name="churn", lines=(LINE,)),
     "verify.verify": Verified(ref="churn/3", checks=(Check(name="entry", state="ok"),)),
+    "reproduce.reproduce": Reproduction(
+        version=VERSION, verdict="identical", reason="All is the same.", compared=(SAME, *[GROUP] * 3)
+    ),
     "gate.gate": Judgement(version=VERSION, results=(PASSED,)),
     "approve.approve": VERSION,
     "promote.promote": Promoted(version=VERSION, alias="champion", before="2", results=(PASSED,)),
@@ -70,6 +77,7 @@ CALLS = {
     "fetch": ("fetch", "churn/3"),
     "history": ("history", "churn"),
     "verify": ("verify", "churn/3"),
+    "reproduce": ("reproduce", "churn/3"),
     "gate": ("gate", "churn/3"),
     "approve": ("approve", "churn/3", "--reason", "read it"),
     "promote": ("promote", "churn/3"),
