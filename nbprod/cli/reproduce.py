@@ -28,7 +28,7 @@ def command(ref: str, tolerance: float, as_json: bool) -> None:
     """
     from nbprod.lifecycle.reproduce import reproduce
 
-    found = reproduce(ref, tolerance=tolerance)
+    found = reproduce(ref, tolerance=tolerance, tell=lambda line: click.echo(line, err=True))
     if as_json:
         render.document({**found.to_dict(), "version": found.version.ref})
     else:
@@ -40,7 +40,8 @@ def command(ref: str, tolerance: float, as_json: bool) -> None:
             render.table(("WHAT", "AGREEMENT", "RECORDED", "NOW", "NOTE"), rows)
         verdict = click.style(found.verdict, fg=COLOURS.get(found.verdict, "yellow"), bold=True)
         click.echo(f"{found.version.ref}: {verdict}. {found.reason}")
-        render.next_step(render.shell("nbprod", "gate", found.version.ref))
+        gated = found.version.entry.get("pipeline", {}).get("sections", {}).get("gates")
+        render.next_step(render.shell("nbprod", "gate" if gated else "show", found.version.ref))
     if code := CODES[found.verdict]:
         raise SystemExit(code)
 

@@ -82,7 +82,8 @@ def _signature(recorded: dict[str, Any], found: dict[str, Any]) -> Compared:
     for part in recorded:
         if recorded[part] != found[part]:
             return compare_texts("signature", recorded[part], found[part], note=f"its {part} differ")
-    columns = f"{len(recorded['inputs'] or ())} columns"
+    count = len(recorded["inputs"] or ())
+    columns = f"{count} column{'' if count == 1 else 's'}"
     return Compared(what="signature", agreement="identical", recorded=columns, found=columns)
 
 

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,10 +53,13 @@ class Reproduction(Fact):
     compared: tuple[Compared, ...] = ()
 
 
-def reproduce(text: str, *, tolerance: float = TOLERANCE) -> Reproduction:
+def reproduce(
+    text: str, *, tolerance: float = TOLERANCE, tell: Callable[[str], None] = lambda line: None
+) -> Reproduction:
     """Run the recipe of the version that a reference means again, and keep the verdict beside it.
 
     Args:
+        tell: is told what takes long.
         tolerance: by how much metrics and predictions may differ; see `nbprod.evidence.compare`.
 
     Raises:
@@ -68,7 +71,7 @@ def reproduce(text: str, *, tolerance: float = TOLERANCE) -> Reproduction:
         version = find_version(text, work)
         registry = stack.enter_context(open_registry(work.project))
         try:
-            found = _again(work, registry, version, tolerance, stack)
+            found = _again(work, registry, version, tolerance, stack=stack, tell=tell)
         except NbprodError as error:
             found = Reproduction(version=version, verdict="cannot", reason=error.message)
         said = reproduction(version.digest, found.to_dict(), tolerance=tolerance)
@@ -77,7 +80,13 @@ def reproduce(text: str, *, tolerance: float = TOLERANCE) -> Reproduction:
 
 
 def _again(
-    work: Workspace, registry: Registry, version: ModelVersion, tolerance: float, stack: ExitStack
+    work: Workspace,
+    registry: Registry,
+    version: ModelVersion,
+    tolerance: float,
+    *,
+    stack: ExitStack,
+    tell: Callable[[str], None],
 ) -> Reproduction:
     """Put the recipe together, run it, and compare; what cannot be had is an error."""
     source = Bytes(work=work, registry=registry, stack=stack)
@@ -91,7 +100,7 @@ def _again(
     scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="reproducing-", dir=work.project.data)))
     where = code_of(version, registered, project=work.project.root, into=scratch / "code")
     root, code = stack.enter_context(where)
-    chosen = _environment(work, version, root, scratch)
+    chosen = _environment(work, version, root, scratch, tell=tell)
     run = _run(version, root, chosen, settings=_settings(version, data))
     found = tuple(compared(work, source, version, run=run, root=root, tolerance=tolerance))
     verdict = verdict_of(found)
@@ -107,7 +116,9 @@ def _again(
     )
 
 
-def _environment(work: Workspace, version: ModelVersion, root: Path, scratch: Path) -> Chosen:
+def _environment(
+    work: Workspace, version: ModelVersion, root: Path, scratch: Path, *, tell: Callable[[str], None]
+) -> Chosen:
     """The environment that is here if it is the recorded one, else one that is built."""
     recorded = version.entry["environment"]
     made = next(s for s in version.entry["run"]["stages"] if s["name"] == version.entry["model"]["stage"])
@@ -121,6 +132,7 @@ def _environment(work: Workspace, version: ModelVersion, root: Path, scratch: Pa
     if not unlike:
         return Chosen(kernel="", told="the same as recorded, in all that counts", variables={})
     more = f", and {len(unlike) - LISTED} more" if len(unlike) > LISTED else ""
+    tell(f"building the recorded environment of {len(recorded['freeze'])} packages, because here is {unlike[0]}{more}")
     built = build(recorded, scratch / "environment")
     told = f"{built.told}, because here is {'; '.join(unlike[:LISTED])}{more}"
     return Chosen(kernel=built.kernel, told=told, variables=built.variables)
