@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +65,9 @@ def _of_folder(folder: Path, keys: Keys, *, version: ModelVersion | None = None)
         )
     else:
         yield Check(name="entry", state="ok")
-    yield _signature(folder, keys)
-    yield _compared("model", entry["model"]["files"], model_files(folder))
+    hash_file = cache(sha256_file)  # every byte is read once
+    yield _signature(folder, keys, hash_file)
+    yield _compared("model", entry["model"]["files"], model_files(folder, hash_file))
     yield _compared("notebooks", *_notebooks(entry, folder))
     yield _beside("environment", folder / "nbprod" / "freeze.txt", entry["environment"]["sha256"])
     git = entry["source"]["git"]
@@ -73,8 +75,8 @@ def _of_folder(folder: Path, keys: Keys, *, version: ModelVersion | None = None)
         yield _beside("diff", folder / "nbprod" / "diff.patch", git["diff_sha256"])
 
 
-def _signature(folder: Path, keys: Keys) -> Check:
-    found = check_folder(folder, keys)
+def _signature(folder: Path, keys: Keys, hash_file: Callable[[Path], str]) -> Check:
+    found = check_folder(folder, keys, hash_file=hash_file)
     bad = "; ".join(found.problems) or "the signature is not of these files."
     return of_signature("signature", found.key, found.state, bad=bad)
 
