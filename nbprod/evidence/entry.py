@@ -148,6 +148,7 @@ def _model_entry(evidence: Evidence) -> dict[str, JSON]:
         "signature": {key: model.get(key) for key in ("inputs", "outputs", "params")},
         "example": model["example"],
         "example_predictions": model.get("example_predictions"),
+        **({"example_origin": "synthetic"} if model.get("synthetic") and model["example"] is not None else {}),
         "trusted": list(spec.trusted),
         "types": list(model.get("trusted", ())),
         "requirements": list(model["requirements"]),

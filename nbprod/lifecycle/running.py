@@ -97,8 +97,8 @@ def _after(work: Workspace, services: Services, finished: Finished) -> RunReport
     notes: list[str] = []
     run = finished.run
     try:
-        source = finished.bound.pipeline.path
-        tracking = record_run(work, services, run, finished.git, source=source, datasets=_datasets(work, finished))
+        datasets = _datasets(work, finished)
+        tracking = record_run(work, services, run, finished.git, bound=finished.bound, datasets=datasets)
     except (RegistryError, CancelledError) as error:
         if run.status == "succeeded" and finished.options.registering == "yes":
             raise

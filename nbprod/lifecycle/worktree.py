@@ -60,6 +60,8 @@ def code_of(version: ModelVersion, registered: Path, *, project: Path, into: Pat
             where = [f"--directory={prefix.rstrip('/')}"] if prefix else []
             _git(into, "apply", "--whitespace=nowarn", *where, str(patch))
         root = into / prefix if prefix else into
+        if source.get("outputs") == "stripped":  # the difference of notebooks was not stored, they were
+            _write_sources(version, registered, root)
         (root / DATA).mkdir(parents=True, exist_ok=True)
         yield root, f"the commit {commit[:12]}{' with the stored changes' if git['diff_sha256'] else ''}"
     finally:
@@ -98,7 +100,7 @@ def _write_sources(version: ModelVersion, registered: Path, root: Path) -> None:
     for notebook in entry["source"]["notebooks"]:
         stored = registered / FOLDER / "source" / f"{notebook['stage']}.ipynb"
         content = stored.read_bytes() if stored.is_file() else b""
-        if sha256_bytes(content) != notebook["sha256"]:
+        if sha256_bytes(content) != notebook.get("source_sha256", notebook["sha256"]):
             raise ArtifactError(f"the stored notebook of the stage '{notebook['stage']}' is not the one that ran.")
         _put(content, root, notebook["notebook"])
     if entry["pipeline"]["path"]:
