@@ -25,6 +25,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "models": "List models, their versions and main metrics.",
         "show": "Print a model version: what made it, on which data, how well it does.",
         "fetch": "Get the exact data of a model version back.",
+        "lineage": "Say what made a model version, or what came of some data.",
         "history": "Say who moved which alias of a model, when and why.",
         "verify": "Hold a model version against everything that was recorded of it.",
     },
