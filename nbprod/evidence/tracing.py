@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from nbprod.entities import JSON, ModelVersion, StageRun
@@ -41,42 +40,52 @@ def build(versions: Iterable[ModelVersion], stages: Iterable[StageRun] = ()) -> 
     refs = {version.digest: version_id(version) for version in known}
     for version in known:
         made.parent(version, refs)
-    return Graph(nodes=tuple(made.nodes.values()), edges=tuple(made.edges))
+    return made.graph()
 
 
 class _Making:
-    """A graph while it is being made."""
+    """A graph while it is being made: id -> kind, label and facts of a node."""
 
     def __init__(self) -> None:
-        self.nodes: dict[str, Node] = {}
+        self.kinds: dict[str, str] = {}
+        self.labels: dict[str, str] = {}
+        self.facts: dict[str, dict[str, JSON]] = {}
         self.edges: dict[Edge, None] = {}
+
+    def graph(self) -> Graph:
+        """What was made."""
+        nodes = (
+            Node(id=id, kind=self.kinds[id], label=self.labels[id], facts=facts) for id, facts in self.facts.items()
+        )
+        return Graph(nodes=tuple(nodes), edges=tuple(self.edges))
 
     def node(self, id: str, kind: str, label: str, /, **facts: JSON) -> str:
         """Add a node, or what is newly known of one."""
-        said = {key: value for key, value in facts.items() if value not in (None, "", [], {})}
-        known = self.nodes.get(id)
-        if known is None:
-            self.nodes[id] = Node(id=id, kind=kind, label=label, facts=said)
-        else:
-            self.nodes[id] = replace(known, facts={**known.facts, **said})
+        self.kinds.setdefault(id, kind)
+        self.labels.setdefault(id, label)
+        known = self.facts.setdefault(id, {})
+        known.update((key, value) for key, value in facts.items() if value not in (None, "", [], {}))
         return id
 
     def edge(self, source: str, target: str, relation: str, name: str = "") -> None:
         self.edges[Edge(source=source, target=target, relation=relation, name=name)] = None
 
     def data(self, sha256: str, *, name: str = "", uri: str = "", **facts: JSON) -> str:
-        """Add some bytes; every place where they were is kept."""
-        id = data_id(sha256)
-        known = self.nodes[id].facts if id in self.nodes else {}
-        uris = list(dict.fromkeys([*known.get("uris", ()), *([uri] if uri else ())]))
-        self.node(id, "data", sha256[:12], sha256=sha256, uris=uris, **{**facts, "name": known.get("name") or name})
-        label = next((place for place in uris if not place.startswith("runs/")), uris[0] if uris else name)
-        self.nodes[id] = replace(self.nodes[id], label=label or sha256[:12])
+        """Add some bytes; every place where they were is kept, and the first name."""
+        id = self.node(data_id(sha256), "data", sha256[:12], sha256=sha256, **facts)
+        known = self.facts[id]
+        if name:
+            known.setdefault("name", name)
+        uris: list[str] = known.setdefault("uris", [])
+        if uri and uri not in uris:
+            uris.append(uri)
+            uris.sort(key=lambda place: place.startswith("runs/"))
+        self.labels[id] = uris[0] if uris else known.get("name", sha256[:12])
         return id
 
     def model(self, id: str) -> None:
         """Say that some bytes are a model."""
-        self.nodes[id] = replace(self.nodes[id], kind="model")
+        self.kinds[id] = "model"
 
     def stage_run(self, stage: StageRun) -> None:
         id = self.node(
