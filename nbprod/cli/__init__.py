@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import keyword
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -35,6 +36,10 @@ GROUPS: dict[str, dict[str, str]] = {
         "promote": "Run the gates and, if they pass, move an alias to a version.",
         "rollback": "Move an alias back to the version before.",
     },
+    "Move": {
+        "export": "Write a model version to a folder, or as a bill of materials or provenance.",
+        "import": "Register a model version that was exported elsewhere.",
+    },
     "Maintain": {
         "keys": "List, make, pin, rotate and revoke signing keys.",
     },
@@ -55,7 +60,8 @@ class VerbGroup(click.Group):
         """Import the verb's file."""
         if cmd_name not in VERBS:
             return None
-        command: click.Command = importlib.import_module(f"nbprod.cli.{cmd_name}").command
+        file = f"{cmd_name}_" if keyword.iskeyword(cmd_name) else cmd_name
+        command: click.Command = importlib.import_module(f"nbprod.cli.{file}").command
         return command
 
     def resolve_command(

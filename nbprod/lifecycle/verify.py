@@ -12,7 +12,9 @@ from typing import Any, Literal
 from nbprod.digest import sha256_file
 from nbprod.entities import Fact, ModelVersion
 from nbprod.errors import ArtifactError, NbprodError
+from nbprod.evidence.audit import read_lines
 from nbprod.evidence.entry import digest, validate
+from nbprod.evidence.exported import MODEL, is_export, read_audit, read_export, read_statements
 from nbprod.evidence.folder import ENTRY, model_files
 from nbprod.lifecycle.history import moved_by_hand
 from nbprod.lifecycle.moving import read_log
@@ -55,25 +57,27 @@ class Verified(Fact):
 
 
 def verify(text: str) -> Verified:
-    """Verify a version by its reference, or a registered folder by its path.
+    """Verify a version by its reference, or a registered or exported folder by its path.
 
     Raises:
         UsageError: there is no such version.
     """
     folder = Path(text)
     if (folder / ENTRY).is_file():
-        return Verified(ref=text, checks=tuple(_of_folder(folder, Keys())))
+        return Verified(ref=text, checks=tuple(folder_checks(folder, Keys())))
+    if is_export(folder):
+        return Verified(ref=text, checks=tuple(_of_export(folder, Keys())))
     keys = Keys()
     with open_existing() as work, ExitStack() as stack:
         version = find_version(text, work)
         registry = stack.enter_context(open_registry(work.project))
         source = Bytes(work=work, registry=registry, stack=stack)
-        checks = [*_of_folder(source.raw_folder(version), keys, version=version), *_of_data(version, source)]
+        checks = [*folder_checks(source.raw_folder(version), keys, version=version), *_of_data(version, source)]
         checks.extend(_of_log(registry, version, keys))
         return Verified(ref=version.ref, checks=tuple(checks))
 
 
-def _of_folder(folder: Path, keys: Keys, *, version: ModelVersion | None = None) -> Iterator[Check]:
+def folder_checks(folder: Path, keys: Keys, *, version: ModelVersion | None = None) -> Iterator[Check]:
     """The entry, its signature, the model's files, and what lies beside them."""
     try:
         entry = validate(json.loads((folder / ENTRY).read_text(encoding="utf-8")))
@@ -93,6 +97,27 @@ def _of_folder(folder: Path, keys: Keys, *, version: ModelVersion | None = None)
     git = entry["source"]["git"]
     if isinstance(git, dict) and git["diff_sha256"]:
         yield _beside("diff", folder / "nbprod" / "diff.patch", git["diff_sha256"])
+
+
+def _of_export(folder: Path, keys: Keys) -> Iterator[Check]:
+    """The list of an export, the registered folder in it, what was said of it, and its history."""
+    try:
+        export = read_export(folder)
+        yield Check(name="export", state="ok")
+    except NbprodError as error:
+        yield Check(name="export", state="FAIL", why=str(error))
+        return
+    yield from folder_checks(folder / MODEL, keys)
+    try:
+        said = tuple(read_statements(folder, export))
+        yield Check(name="statements", state="ok", why="" if said else "there are none.")
+    except ArtifactError as error:
+        yield Check(name="statements", state="FAIL", why=str(error))
+    log = read_lines(read_audit(folder, export), keys, model=export.name)
+    # The note of a registry that tells whether the end is missing is not here, so nothing can be said of that.
+    problems = [problem for problem in log.problems if not problem.startswith("the log has")]
+    why = " ".join(problems) or "whether its end is missing cannot be told outside its registry."
+    yield Check(name="audit log", state="FAIL" if problems else "unknown", why=why)
 
 
 def _signature(folder: Path, keys: Keys) -> Check:
