@@ -7,6 +7,7 @@ https://cyclonedx.org/docs/1.6/json/
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -15,6 +16,11 @@ from urllib.parse import quote
 
 from nbprod.entities import JSON, ModelVersion
 from nbprod.evidence.entry import DERIVED, UNKNOWN
+
+_ADDRESS = re.compile(
+    r"(?P<host>(?:https?|ftp)://[A-Za-z0-9.-]+(?::[0-9]+)?)(?P<rest>[/?#].*)?\Z", re.ASCII | re.DOTALL
+)
+_STRAY = re.compile("%(?![0-9A-Fa-f]{2})")
 
 
 def bill(version: ModelVersion, *, tool: str) -> dict[str, JSON]:
@@ -111,8 +117,8 @@ def _dataset(item: Mapping[str, Any]) -> dict[str, JSON]:
     card: Mapping[str, Any] = item["card"] if isinstance(item["card"], Mapping) else {}
     name = card.get("name") or item["uri"].rstrip("/").rsplit("/", 1)[-1] or item["name"]
     data: dict[str, JSON] = {"type": "dataset", "name": name}
-    if card.get("url"):
-        data["contents"] = {"url": quote(card["url"], safe=":/?#[]@!$&'()*+,;=%-._~")}
+    if url := address(card.get("url", "")):
+        data["contents"] = {"url": url}
     if personal := [*dict.fromkeys([*card.get("personal", ()), *card.get("sensitive", ())])]:
         data |= {"classification": "personal data", "sensitiveData": personal}
     if card.get("publisher") or card.get("contact"):
@@ -148,8 +154,18 @@ def licence(text: str) -> list[dict[str, JSON]]:
     try:
         return [{"expression": str(canonicalize_license_expression(text))}]
     except InvalidLicenseExpression:
-        url = {"url": quote(text, safe=":/?#[]@!$&'()*+,;=%-._~")} if "://" in text else {}
-        return [{"license": {"name": text, **url}}]
+        url = address(text)
+        return [{"license": {"name": text, **({"url": url} if url else {})}}]
+
+
+def address(text: str) -> str:
+    """An address of the web as the format takes it, with all odd characters escaped; empty for anything else."""
+    found = _ADDRESS.match(text.strip())
+    if found is None:
+        return ""
+    path, _, fragment = (found["rest"] or "").partition("#")
+    escaped = [_STRAY.sub("%25", quote(part, safe="/?:@!$&'()*+,;=%")) for part in (path, fragment)]
+    return found["host"] + "#".join(part for part in escaped if part)
 
 
 def _derivations(entry: Mapping[str, Any]) -> dict[str, list[str]]:

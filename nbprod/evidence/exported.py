@@ -17,6 +17,7 @@ import re
 import shutil
 import stat
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -28,6 +29,7 @@ from nbprod.evidence.folder import REGISTERED
 from nbprod.registry.auditing import file_name
 from nbprod.registry.statements import read_file, statement_bytes, statement_name
 from nbprod.store import written_whole
+from nbprod.trust.keys import id_of
 
 SCHEMA = "nbprod/export/1"
 MANIFEST = "export.json"
@@ -273,10 +275,17 @@ def read_audit(folder: Path, export: Export) -> tuple[str, ...]:
     return tuple((folder / name).read_text(encoding="utf-8", errors="replace") for name in export.under(AUDIT))
 
 
-def key_file(folder: Path, export: Export, id: str) -> str:
-    """The file of the key that signed, if the export brings it: by the key's id, or by the hint in a signature."""
+def key_file(folder: Path, export: Export, hint: str) -> tuple[str, str]:
+    """The file of the key that a signature's hint means, and its id; empty if the export does not bring it.
+
+    Whoever made the export chose the file's name, so the id is taken from the key itself.
+
+    Args:
+        hint: the beginning of the sha256 of the key's PEM.
+    """
     for name in export.under(KEYS):
-        hint = sha256_bytes((folder / name).read_bytes())
-        if PurePosixPath(name).stem == id or hint.startswith(id):
-            return name
-    return ""
+        content = (folder / name).read_bytes()
+        if sha256_bytes(content).startswith(hint):
+            with suppress(UsageError, UnicodeDecodeError):
+                return name, id_of(content.decode())
+    return "", ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -100,12 +101,16 @@ def _verified(folder: Path, export: Export, copied: Path) -> Arrived:
     keys = Keys()
     found = check_folder(copied, keys)
     if found.state == "unpinned":
-        file = key_file(folder, export, found.key)
-        what = f"the key in {folder / file}" if file else f"the key {found.key}, which the export does not bring"
-        pin = f"nbprod keys --pin {folder / file} --comment WHOSE" if file else "nbprod keys --pin FILE --comment WHOSE"
+        file, id = key_file(folder, export, found.key)
+        if not file:
+            raise ArtifactError(
+                f"{export.ref} is signed with a key that is not pinned here, and the export does not bring it: ask "
+                "whose it is for the output of `nbprod keys --public`, and pin it with `nbprod keys --pin FILE`."
+            )
+        pin = shlex.join(["nbprod", "keys", "--pin", str(folder / file), "--comment", "WHOSE"])
         raise ArtifactError(
-            f"{export.ref} is signed with {what}, which is not pinned here: ask whose it is, compare its id with what "
-            f"they see in `nbprod keys`, and pin it with `{pin}`."
+            f"{export.ref} is signed with the key {id}, which is not pinned here: ask whoever you had the export from "
+            f"for the id that they see in `nbprod keys`, and if it is the same: {pin}"
         )
     if found.state == "revoked":
         raise ArtifactError(f"{export.ref} is signed with the key {found.key}, which was revoked: it is not imported.")
