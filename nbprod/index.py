@@ -232,15 +232,20 @@ class Index(Memory):
         return [_outline(*map(json.loads, row)) for row in rows]
 
     def stage_runs(self) -> list[StageRun]:
-        """Every execution of a stage, oldest first, with what it read and wrote but not what it measured."""
+        """Every execution of a stage that was begun, oldest first, with what it read and wrote but without metrics."""
         rows = self._rows(
-            "select json_extract(s.value, '$.stage', '$.notebook', '$.pipeline', '$.run', '$.status', '$.started', "
-            "'$.inputs', '$.outputs') from runs, json_each(runs.json, '$.stages') s order by runs.started, runs.id"
+            "select runs.id, json_extract(s.value, '$.stage', '$.notebook', '$.pipeline', '$.run', '$.status', "
+            "'$.started', '$.inputs', '$.outputs') from runs, json_each(runs.json, '$.stages') s "
+            "order by runs.started, runs.id"
         )
         names = ("stage", "notebook", "pipeline", "run", "status", "started", "inputs", "outputs")
-        found = [dict(zip(names, json.loads(row[0]), strict=True)) for row in rows]
-        once = {(item["run"], item["stage"]): item for item in reversed(found)}  # not its reuses in later runs
-        return [StageRun.from_dict(item) for item in reversed(once.values())]
+        once: dict[tuple[str, str], dict[str, Any]] = {}
+        for run, text in rows:
+            item = dict(zip(names, json.loads(text), strict=True))
+            item["run"] = item["run"] or run
+            if item["status"] != "skipped":
+                once.setdefault((item["run"], item["stage"]), item)  # not its reuses in later runs
+        return [StageRun.from_dict(item) for item in once.values()]
 
     def version_of_keys(self, registry: str, name: str, keys: str) -> ModelVersion | None:
         """The newest version of a model that was made from the same keys."""

@@ -72,8 +72,12 @@ class _Making:
 
     def data(self, sha256: str, *, name: str = "", uri: str = "", **facts: JSON) -> str:
         """Add some bytes; every place where they were is kept, and the first name."""
-        id = self.node(data_id(sha256), "data", sha256[:12], sha256=sha256, **facts)
-        known = self.facts[id]
+        id = data_id(sha256)
+        if (
+            self.facts.get(id, {}).get("card") == "yes"
+        ):  # newer versions come first, and one without a card takes none away
+            facts = {key: value for key, value in facts.items() if key not in ("card", "licence", "personal")}
+        known = self.facts[self.node(id, "data", sha256[:12], sha256=sha256, **facts)]
         if name:
             known.setdefault("name", name)
         uris: list[str] = known.setdefault("uris", [])

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,65 +11,7 @@ from hypothesis import strategies as st
 from nbprod.entities import Artifact, ModelVersion, StageRun
 from nbprod.evidence.lineage import Graph, Node, Use, data_id, mermaid, origin, outcome, sources, tree, uses, version_id
 from nbprod.evidence.tracing import build
-
-Stages = Sequence[tuple[str, Mapping[str, str], Mapping[str, str]]]
-
-
-def sha(name: str) -> str:
-    return (name.encode() + b"\xff" * 32)[:32].hex()
-
-
-def version(
-    number: int, stages: Stages, *, run: str = "", model: str = "model", maker: str = "train", **more: Any
-) -> ModelVersion:
-    """A version with the part of its entry that lineage reads; bytes are named by a word.
-
-    Args:
-        more: ``roles`` (word -> role), ``measured`` (stages), ``parent``, ``aliases``, ``card``.
-    """
-    run = run or f"run-{number}"
-    made = {word: name for name, _, outputs in stages for word in outputs.values()}
-    read = {word: name for _, inputs, _ in stages for name, word in inputs.items()}
-    roles: Mapping[str, str] = more.get("roles", {})
-    entry = {
-        "run": {
-            "stages": [
-                {
-                    "name": name, "run": run, "notebook": f"{name}.ipynb", "started": "unknown", "parameters": {},
-                    "inputs": {key: sha(word) for key, word in inputs.items()},
-                    "outputs": {key: sha(word) for key, word in outputs.items()},
-                }
-                for name, inputs, outputs in stages
-            ]
-        },
-        "inputs": [
-            {
-                "name": name, "uri": f"data/{word}", "kind": "file", "bytes": 10, "rows": None, "kept": True,
-                "sha256": sha(word), "card": "derived" if word in made else more.get("card", "unknown"),
-                "role": roles.get(word, "input"),
-            }
-            for word, name in read.items()
-            if word in roles or word not in made
-        ],
-        "parent": more.get("parent"),
-        "pipeline": {"name": "p"},
-        "model": {"stage": maker, "sha256": sha(model), "bytes": 5},
-        "metrics": [{"stage": name} for name in more.get("measured", ())],
-    }  # fmt: skip
-    return ModelVersion(
-        name="m",
-        version=str(number),
-        digest=sha(f"entry {number}"),
-        entry=entry,
-        aliases=tuple(more.get("aliases", ())),
-    )
-
-
-CHAIN: Stages = (
-    ("prepare", {"raw": "raw"}, {"train": "rows", "test": "held"}),
-    ("train", {"train": "rows"}, {"model": "model"}),
-    ("evaluate", {"model": "model", "test": "held"}, {"roc.png": "plot"}),
-)
+from tests.evidence.chains import CHAIN, Stages, sha, version
 
 
 def words(graph: Graph, ids: set[str]) -> set[str]:
@@ -191,6 +131,14 @@ def test_the_terms_of_data_are_told_in_words() -> None:
     facts = graph.by_id[data_id(sha("raw"))].facts
     assert (facts["card"], facts["licence"], facts["personal"]) == ("yes", "MIT", ["age", "health"])
     assert build([version(1, CHAIN)]).by_id[data_id(sha("raw"))].facts["card"] == "none"
+
+
+def test_a_card_stays_known_though_another_version_had_none() -> None:
+    with_card, without = version(2, CHAIN, card={"license": "MIT"}), version(1, CHAIN)
+    older = version(0, CHAIN, card={"license": "GPL-3.0-only"})
+    for order in ([with_card, without, older], [without, with_card, older]):
+        facts = build(order).by_id[data_id(sha("raw"))].facts
+        assert (facts["card"], facts["licence"]) == ("yes", "MIT")
 
 
 def test_a_stage_that_copies_its_input_does_not_lead_in_a_circle() -> None:
