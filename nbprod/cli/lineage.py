@@ -38,14 +38,14 @@ def command(what: str, mermaid: bool, as_json: bool) -> None:
     from nbprod.lifecycle.lineage import lineage
 
     found = lineage(what)
+    for note in found.notes:
+        click.echo(f"{click.style('note:', fg='yellow')} {note}", err=True)
     if as_json:
         render.document(found.to_dict())
     elif mermaid:
         click.echo(graphs.mermaid(found.graph), nl=False)
     else:
         _print(found)
-    for note in found.notes:
-        click.echo(f"{click.style('note:', fg='yellow')} {note}", err=True)
     _next(found)
 
 

@@ -273,6 +273,7 @@ def tree(graph: Graph, root: str, way: Literal["above", "below"]) -> Iterator[Br
         yield Branch(depth=depth, node=graph.by_id[here], edge=edge, again=here in told and bool(edges))
         if here not in told:
             told.add(here)
+            edges.sort(key=lambda edge: edge.relation != REGISTERED)  # the model's own way before what measured it
             ends = [(edge, edge.source if way == "above" else edge.target) for edge in edges]
             waiting.extend((depth + 1, end, edge) for edge, end in reversed(ends))
 

@@ -120,19 +120,25 @@ def _of_file(graph: Graph, work: Workspace, text: str) -> Lineage:
     found = data_id(sha256_path(Path(text), work.index))
     recorded = _recorded_at(graph, _places(work, text))
     earlier = tuple(id for id in recorded if id != found)
-    notes = []
-    if earlier:
-        refs = [use.version for use in uses(graph, earlier)]
-        made = ", ".join(refs[:10]) + (f" and {len(refs) - 10} more" if len(refs) > 10 else "")
-        shas = ", ".join(graph.by_id[id].facts["sha256"][:12] for id in earlier)
-        what = f"from the earlier bytes came {made}" if refs else "no version came from the earlier bytes"
-        notes.append(f"{text} was recorded with another sha256, too: {shas}; {what}.")
     if found in graph.by_id:
+        notes = [f"{text} was recorded with another sha256, too: {_came_of(graph, earlier)}."] if earlier else []
         return of_data(graph, text, (found,), notes)
     if earlier:
-        changed = f"{text} was changed: its sha256 is {found[5:17]} now, which no run or version has read or written."
-        return of_data(graph, text, earlier, (changed, *notes))
-    return of_data(graph, text, (), notes)
+        changed = (
+            f"{text} was changed: its sha256 is {found[5:17]} now, which no run or version has read or written. "
+            f"This is what was recorded: {_came_of(graph, earlier)}."
+        )
+        return of_data(graph, text, earlier, (changed,))
+    return of_data(graph, text, ())
+
+
+def _came_of(graph: Graph, earlier: tuple[str, ...]) -> str:
+    """What came of the bytes that a file had before."""
+    shas = ", ".join(graph.by_id[id].facts["sha256"][:12] for id in earlier)
+    refs = [use.version for use in uses(graph, earlier)]
+    if not refs:
+        return f"{shas}, of which came no version"
+    return f"{shas}, of which came {', '.join(refs[:10])}" + (f" and {len(refs) - 10} more" if len(refs) > 10 else "")
 
 
 def _places(work: Workspace, text: str) -> set[str]:

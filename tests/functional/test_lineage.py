@@ -1,4 +1,4 @@
-"""Lineage and moving versions on real registries: told without MLflow, rebuilt from nothing, nothing lost on the way."""
+"""Lineage and moving versions on real registries: told without MLflow, rebuilt from nothing, nothing lost in moving."""
 
 from __future__ import annotations
 
@@ -135,9 +135,9 @@ def test_a_changed_file_is_told_with_what_came_of_the_earlier_bytes(project: Pro
         gone = project.document("lineage", "raw.csv")
     finally:
         path.write_text(before)
-    changed, earlier = found["notes"]
-    assert "raw.csv was changed: its sha256 is" in changed
-    assert "from the earlier bytes came line/1" in earlier
+    (note,) = found["notes"]
+    assert "raw.csv was changed: its sha256 is" in note
+    assert ", of which came line/1." in note
     assert [use["version"] for use in found["uses"]] == ["line/1"]
     assert gone["notes"] == ["raw.csv is not there any more: this is what was recorded of it."]
     assert gone["uses"] == found["uses"]
