@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -47,14 +47,19 @@ def _signable(statement: Statement) -> bytes:
     return canonical(plain(facts))
 
 
-def registration(version: ModelVersion, *, registry: str, key: str = "", user: str = "") -> Statement:
+def registration(
+    version: ModelVersion, *, registry: str, key: str = "", user: str = "", origin: Mapping[str, str] | None = None
+) -> Statement:
     """That a registry gave an entry a name and a version number, which the entry itself cannot know.
 
     Args:
         registry: the registry's URI without credentials.
         key, user: who registered it: id of the key that they sign with, and name on their machine.
+        origin: of an imported version, the registry, name and version that it had where it was exported.
     """
-    by = {"by": {"key": key, "user": user}} if key else {}
+    by: dict[str, Any] = {"by": {"key": key, "user": user}} if key else {}
+    if origin:
+        by["origin"] = dict(origin)
     return Statement(
         schema=REGISTRATION,
         subject=version.digest,

@@ -29,7 +29,7 @@ from nbprod.lifecycle.versions import entry_of
 from nbprod.lifecycle.workspace import Workspace, complete
 from nbprod.pipeline.bind import BoundStage
 from nbprod.pipeline.repeats import base_name
-from nbprod.registry import Registration
+from nbprod.registry import Registration, Registry
 from nbprod.store import remove
 from nbprod.trust.folder import sign_folder
 from nbprod.trust.keys import Keys
@@ -181,20 +181,25 @@ def publish(
         )
     finally:
         remove(target)
-    shown = _shown(work.project.registry_uri())
+    shown = shown_registry(work.project.registry_uri())
     said = registration(made, registry=shown, key=keys.own().id, user=current_user())
     attest(services.registry, made, said, keys)
     version = replace(made, entry=entry)
+    remember(work, services.registry, version)
+    return version
+
+
+def remember(work: Workspace, registry: Registry, version: ModelVersion) -> None:
+    """Note a new version, with its entry, in the index."""
     uri = work.project.registry_uri()
     work.index.save_version(uri, version)
     if work.index.recall(complete(uri)) is None:
         known = {item.ref for item in work.index.versions(uri)}
-        if {item.ref for item in services.registry.versions()} <= known:
+        if {item.ref for item in registry.versions()} <= known:
             work.index.remember(complete(uri), "yes")
-    return version
 
 
-def _shown(uri: str) -> str:
+def shown_registry(uri: str) -> str:
     """The registry's URI without credentials, and without this machine's paths."""
     scheme, separator, rest = uri.partition("://")
     if scheme == "sqlite":

@@ -13,7 +13,9 @@ from typing import Any
 from nbprod.digest import sha256_file
 from nbprod.entities import ModelVersion
 from nbprod.errors import ArtifactError, NbprodError
+from nbprod.evidence.audit import read_lines
 from nbprod.evidence.entry import digest, validate
+from nbprod.evidence.exported import MODEL, is_export, read_audit, read_export, read_statements
 from nbprod.evidence.folder import ENTRY, model_files
 from nbprod.lifecycle.checks import Check, Verified, of_signature
 from nbprod.lifecycle.history import moved_by_hand
@@ -29,20 +31,22 @@ from nbprod.trust.keys import Keys
 
 
 def verify(text: str) -> Verified:
-    """Verify a version by its reference, or a registered folder by its path.
+    """Verify a version by its reference, or a registered or exported folder by its path.
 
     Raises:
         UsageError: there is no such version.
     """
     folder = Path(text)
     if (folder / ENTRY).is_file():
-        return Verified(ref=text, checks=tuple(_of_folder(folder, Keys())))
+        return Verified(ref=text, checks=tuple(folder_checks(folder, Keys())))
+    if is_export(folder):
+        return Verified(ref=text, checks=tuple(_of_export(folder, Keys())))
     keys = Keys()
     with open_existing() as work, ExitStack() as stack:
         version = find_version(text, work)
         registry = stack.enter_context(open_registry(work.project))
         source = Bytes(work=work, registry=registry, stack=stack)
-        checks = [*_of_folder(source.raw_folder(version), keys, version=version), *_of_data(version, source)]
+        checks = [*folder_checks(source.raw_folder(version), keys, version=version), *_of_data(version, source)]
         checks.extend(of_statements(version, registry.statements(version.name, version.version), keys))
         others = registry.versions(version.name)
         pointed = next((other for other in others if other.version == version.version), version)
@@ -52,7 +56,7 @@ def verify(text: str) -> Verified:
         return Verified(ref=version.ref, checks=tuple(checks))
 
 
-def _of_folder(folder: Path, keys: Keys, *, version: ModelVersion | None = None) -> Iterator[Check]:
+def folder_checks(folder: Path, keys: Keys, *, version: ModelVersion | None = None) -> Iterator[Check]:
     """The entry, its signature, the model's files, and what lies beside them."""
     try:
         entry = validate(json.loads((folder / ENTRY).read_text(encoding="utf-8")))
@@ -79,6 +83,28 @@ def _signature(folder: Path, keys: Keys, hash_file: Callable[[Path], str]) -> Ch
     found = check_folder(folder, keys, hash_file=hash_file)
     bad = "; ".join(found.problems) or "the signature is not of these files."
     return of_signature("signature", found.key, found.state, bad=bad)
+
+
+def _of_export(folder: Path, keys: Keys) -> Iterator[Check]:
+    """The list of an export, the registered folder in it, what was said of it, and its history."""
+    try:
+        export = read_export(folder)
+        yield Check(name="export", state="ok")
+    except NbprodError as error:
+        yield Check(name="export", state="FAIL", why=str(error))
+        return
+    yield from folder_checks(folder / MODEL, keys)
+    try:
+        said = tuple(read_statements(folder, export))
+        version = ModelVersion(name=export.name, version=export.version, digest=export.digest)
+        yield from of_statements(version, said, keys)
+    except ArtifactError as error:
+        yield Check(name="statements", state="FAIL", why=str(error))
+    log = read_lines(read_audit(folder, export), keys, model=export.name)
+    # The note of a registry that tells whether the end is missing is not here, so nothing can be said of that.
+    problems = [problem for problem in log.problems if not problem.startswith("the log has")]
+    why = " ".join(problems) or "whether its end is missing cannot be told outside its registry."
+    yield Check(name="audit log", state="FAIL" if problems else "unknown", why=why)
 
 
 def _compared(name: str, recorded: Mapping[str, str], found: Mapping[str, str]) -> Check:

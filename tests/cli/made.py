@@ -7,9 +7,13 @@ from typing import Any
 from nbprod.entities import Artifact, CellError, GateResult, Metric, ModelVersion, Run, StageRun
 from nbprod.evidence.audit import AuditLine
 from nbprod.evidence.compare import Compared
+from nbprod.evidence.lineage import Graph, Node, Use
 from nbprod.lifecycle.checks import Check, Verified
+from nbprod.lifecycle.export import Exported
 from nbprod.lifecycle.history import History
+from nbprod.lifecycle.import_ import Imported
 from nbprod.lifecycle.judging import Judgement
+from nbprod.lifecycle.lineage import Lineage
 from nbprod.lifecycle.promote import Promoted
 from nbprod.lifecycle.report import RunReport
 from nbprod.lifecycle.reproduce import Reproduction
@@ -54,6 +58,18 @@ ANSWERS: dict[str, Any] = {
     "versions.fetch": (VERSION, ()),
     "versions.runs": (REPORT.run,),
     "history.history": History(name="churn", lines=(LINE,)),
+    "lineage.lineage": Lineage(
+        subject="data.csv",
+        kind="data",
+        roots=("data:0",),
+        graph=Graph(nodes=(Node(id="data:0", kind="data", label="data.csv", facts={"sha256": "0" * 64}),)),
+        uses=(Use(version="churn/3", uses=("train",)),),
+        notes=("data.csv was changed.",),
+    ),
+    "export.export": Exported(ref="churn/3", target="out", format="folder", files=3, bytes=100, key="0123456789abcdef"),
+    "import_.import_version": Imported(
+        version=VERSION, origin="churn/1 in sqlite", registered=True, statements=2, notes=("its parent is not here.",)
+    ),
     "verify.verify": Verified(ref="churn/3", checks=(Check(name="entry", state="ok"),)),
     "reproduce.reproduce": Reproduction(
         version=VERSION, verdict="identical", reason="All is the same.", compared=(SAME, *[GROUP] * 3)
@@ -75,6 +91,7 @@ CALLS = {
     "models": ("models",),
     "show": ("show", "churn/3"),
     "fetch": ("fetch", "churn/3"),
+    "lineage": ("lineage", "data.csv"),
     "history": ("history", "churn"),
     "verify": ("verify", "churn/3"),
     "reproduce": ("reproduce", "churn/3"),
@@ -82,6 +99,8 @@ CALLS = {
     "approve": ("approve", "churn/3", "--reason", "read it"),
     "promote": ("promote", "churn/3"),
     "rollback": ("rollback", "churn"),
+    "export": ("export", "churn/3", "out"),
+    "import": ("import", "out"),
     "keys": ("keys",),
 }
 """How each verb is called."""
