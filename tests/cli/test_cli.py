@@ -144,6 +144,7 @@ ERRORS = [
     errors.AliasConflict,
     errors.GateFailed,
     errors.DeployError,
+    errors.JournalFull,
 ]
 
 
