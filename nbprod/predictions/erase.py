@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from nbprod.entities import JSON, Fact
+from nbprod.predictions.feedback import read_feedback
 from nbprod.predictions.orders import Order, give, keys_of
 from nbprod.predictions.orders import pending as pending_in
 from nbprod.predictions.places import FEEDBACK, Place, Source, Url, Urls, sources
@@ -46,7 +47,7 @@ class Erased(Fact):
     Attributes:
         rows: predictions that were taken out, those that wait included.
         files: Parquet files that were rewritten or deleted.
-        feedback: records of feedback that were taken out of Parquet.
+        feedback: records of feedback that were taken out, those that wait included.
         waiting: names of segments that a running service still writes, with such rows or perhaps such feedback; the
             roller leaves them out, at the latest an hour after the segment was begun.
     """
@@ -87,17 +88,20 @@ def erase(folder: Path, column: str, value: JSON, *, url: Url | None = None) -> 
     place = Place.at(folder if url is None else url)
     before = round(time.time() * 1e6)
     with rolling(folder, place) as roller:
-        found = holding((folder, *([] if url is None else [url])), column, value)
+        urls = (folder, *([] if url is None else [url]))
+        found = holding(urls, column, value)
         if not found:
             return Erased()
         own, feedback = (_order_values(folder, column, value, before), _order_requests(folder, found, before))
+        told = feedback.without(known := read_feedback(urls)).num_rows
         # Feedback goes first: without the predictions it could not be found again.
         roller.roll("feedback")
-        told = _rewrite(place.below(FEEDBACK), feedback)
+        files = _rewrite(place.below(FEEDBACK), feedback)
         roller.roll("predictions")
-        done = _rewrite(place, own)
+        files += _rewrite(place, own)
         waiting = (*pending_in(folder), *pending_in(folder / FEEDBACK))
-    return Erased(rows=sum(item.rows for item in found), files=told[0] + done[0], feedback=told[1], waiting=waiting)
+    rows = sum(item.rows for item in found)
+    return Erased(rows=rows, files=files, feedback=known.num_rows - told, waiting=waiting)
 
 
 def _order_values(folder: Path, column: str, value: JSON, before: int) -> Order:
@@ -120,20 +124,20 @@ def _named(folder: Path) -> dict[str, Any]:
     return {"name": secrets.token_hex(8), "segments": segments}
 
 
-def _rewrite(place: Place, order: Order) -> tuple[int, int]:
-    """Take rows out of a place's Parquet files; returns how many files were changed and how many rows taken out."""
+def _rewrite(place: Place, order: Order) -> int:
+    """Take rows out of a place's Parquet files; returns how many files were changed."""
     import pyarrow.parquet as pq
 
-    files, rows = 0, 0
+    files = 0
     for source in place.parquet():
         with source.files.open(source.path, "rb") as file:
             table = pq.read_table(file)
         left = order.without(table)
         if left.num_rows == table.num_rows:
             continue
-        files, rows = files + 1, rows + table.num_rows - left.num_rows
+        files += 1
         if left.num_rows:
             write_parquet(place, source.path, left, {})
         else:
             delete(place, source.path)
-    return files, rows
+    return files

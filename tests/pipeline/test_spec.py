@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from nbprod.entities import ModelSpec, Pipeline, Stage
 from nbprod.document import seconds
+from nbprod.entities import ModelSpec, Pipeline, Stage
 from nbprod.errors import PipelineError, UsageError
 from nbprod.pipeline.spec import KEYS, check_model_name, load_pipeline, parse_pipeline
 

@@ -79,7 +79,12 @@ def test_a_batch_is_one_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     log = journal(tmp_path)
     sizes = []
     write = os.write
-    monkeypatch.setattr(os, "write", lambda file, data: sizes.append(len(data)) or write(file, data))
+
+    def counted(file: int, data: bytes) -> int:
+        sizes.append(len(data))
+        return write(file, data)
+
+    monkeypatch.setattr(os, "write", counted)
     batch = [record(log.next_id()) for _ in range(64)]
     log.write(batch)
     assert sizes == [sum(len(encode(item)) for item in batch)]
