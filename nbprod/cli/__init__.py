@@ -34,6 +34,9 @@ GROUPS: dict[str, dict[str, str]] = {
         "promote": "Run the gates and, if they pass, move an alias to a version.",
         "rollback": "Move an alias back to the version before.",
     },
+    "Operate": {
+        "feedback": "Add what turned out to be true of predictions.",
+    },
     "Maintain": {
         "keys": "List, make, pin, rotate and revoke signing keys.",
     },

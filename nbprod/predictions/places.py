@@ -39,6 +39,15 @@ Url = str | Path
 Urls = Url | Iterable[Url]
 
 
+def folder_of(data: Path, model: str) -> Path:
+    """The log of a model in a project.
+
+    Args:
+        data: ``.nbprod/``.
+    """
+    return data / "predictions" / model
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
     """A file of a log.

@@ -6,6 +6,7 @@ from typing import Any
 
 from nbprod.entities import Artifact, CellError, GateResult, Metric, ModelVersion, Run, StageRun
 from nbprod.evidence.audit import AuditLine
+from nbprod.lifecycle.feedback import Told
 from nbprod.lifecycle.history import History
 from nbprod.lifecycle.judging import Judgement
 from nbprod.lifecycle.promote import Promoted
@@ -53,6 +54,7 @@ ANSWERS: dict[str, Any] = {
     "verify.verify": Verified(ref="churn/3", checks=(Check(name="entry", state="ok"),)),
     "gate.gate": Judgement(version=VERSION, results=(PASSED,)),
     "approve.approve": VERSION,
+    "feedback.feedback": Told(model="churn", file="late.csv", rows=2, recorded=2, names={"truth": 2}),
     "promote.promote": Promoted(version=VERSION, alias="champion", before="2", results=(PASSED,)),
     "rollback.rollback": Promoted(version=VERSION, alias="champion", before="4"),
 }
@@ -73,6 +75,7 @@ CALLS = {
     "gate": ("gate", "churn/3"),
     "approve": ("approve", "churn/3", "--reason", "read it"),
     "promote": ("promote", "churn/3"),
+    "feedback": ("feedback", "churn", "data.csv"),
     "rollback": ("rollback", "churn"),
     "keys": ("keys",),
 }

@@ -49,7 +49,7 @@ def test_a_section_is_read(text: str, policy: LogPolicy) -> None:
         ("log:\n  inputs:\n    - age\n    - age", "p.yaml:4: log.inputs names 'age' twice: keep one."),
         ("log:\n  retain: 90", "p.yaml:2: log.retain must be a time such as 90d or 12h, not the number 90."),
         ("log:\n  retain: 0d", "p.yaml:2: log.retain must be a time such as 90d or 12h, not the text '0d'."),
-        ("log:\n  because: yes it is\n  retain: true", "p.yaml:3: log.retain must be a time such as 90d or 12h, not true."),
+        ("log:\n  because: x\n  retain: true", "p.yaml:3: log.retain must be a time such as 90d or 12h, not true."),
         ("log:\n  because: ''", "p.yaml:2: log.because must say why in words, not the text ''."),
     ],
 )  # fmt: skip
@@ -76,7 +76,7 @@ def test_columns_that_are_marked_are_not_kept_without_a_reason() -> None:
 
 
 def test_a_named_column_that_the_model_does_not_take_is_refused() -> None:
-    with pytest.raises(UsageError, match="names 'scor', which is no input of the model. Did you mean 'score'?"):
+    with pytest.raises(UsageError, match=r"'scor', which is no input of the model\. Did you mean 'score'\?"):
         LogPolicy(inputs="named", columns=("scor",)).kept(COLUMNS, MARKED)
 
 
@@ -109,4 +109,5 @@ def test_any_section_is_taken_or_refused(section: Any) -> None:
     except PipelineError as error:
         assert error.message.endswith((".", "?"))
     else:
-        assert set(policy.kept(COLUMNS, {}) if policy.inputs != "named" else policy.columns) is not None
+        assert (policy.inputs == "named") == bool(policy.columns)
+        assert policy.retain is None or policy.retain > 0
