@@ -106,16 +106,15 @@ class Place:
                 found.append(Source(files=self.files, path=path, segment=segment))
         return sorted(found, key=lambda source: source.segment)
 
-    def parquet(self) -> list[Source]:
-        """Its Parquet files, by day."""
+    def parquet(self, since: str = "") -> list[Source]:
+        """Its Parquet files, by day.
+
+        Args:
+            since: only those of this day (``YYYY-MM-DD``) and later ones; the folders of other days are not opened.
+        """
         self.files.invalidate_cache()
-        rows = posixpath.join(self.root, ROWS)
-        try:
-            paths = self.files.find(rows)
-        except FileNotFoundError:
-            return []
         found = []
-        for path in paths:
+        for path in self._paths(since):
             match = _PARTITION.search(path)
             segment = name_of(match[3]) if match else None
             if match and segment:
@@ -124,6 +123,19 @@ class Place:
                     Source(files=self.files, path=path, segment=segment, version=version, day=match[2], digest=match[4])
                 )
         return sorted(found, key=lambda source: (source.day, source.segment, source.version))
+
+    def _paths(self, since: str) -> list[str]:
+        rows = posixpath.join(self.root, ROWS)
+        try:
+            if not since:
+                return list(self.files.find(rows))
+            tops = self.files.ls(rows, detail=False)
+            days = [day for top in tops for day in ([top] if "/day=" in top else self.files.ls(top, detail=False))]
+            return [
+                path for day in days if day.rpartition("=")[2] >= since for path in self.files.ls(day, detail=False)
+            ]
+        except (FileNotFoundError, NotADirectoryError):
+            return []
 
     @property
     def local(self) -> bool:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from nbprod.predictions.frames import MARK, end_of, head_of
 from nbprod.predictions.journal import REQUEST_AT, Damage, Record, decode, records
-from nbprod.predictions.places import Source, Urls, places, sources
+from nbprod.predictions.places import Source, Urls, day_of, places, sources
 from nbprod.predictions.rows import OWN, PREFIX, table_of, united
 from nbprod.predictions.segments import SegmentName
 
@@ -25,7 +25,7 @@ BATCH = 8192
 """So many records, or rows of a Parquet file, are turned into one batch."""
 
 BLOCK = 1 << 22
-TAIL = 1 << 18
+TAIL = 1 << 16
 SLACK = 1 << 16
 """Ids so far beyond the last one that was written may have been given out."""
 
@@ -175,7 +175,11 @@ def _rolled(source: Source, wanted: Wanted) -> Iterator[pa.Table]:
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
-    with source.files.open(source.path, "rb") as opened, pq.ParquetFile(opened) as file:
+    try:
+        opened = source.files.open(source.path, "rb")
+    except FileNotFoundError:  # it was too old, or erased, in this moment
+        return
+    with opened, pq.ParquetFile(opened) as file:
         columns = None
         if wanted.columns is not None:
             columns = [name for name in file.schema_arrow.names if name in {*wanted.columns, "time", "role", "request"}]
@@ -221,17 +225,16 @@ def exists(urls: Urls, request: str) -> bool:
     if parsed is None:
         return False
     name, sequence = parsed
-    own = {
-        s.segment.segment: s for s in sources(urls) if (s.segment.boot, s.segment.worker) == (name.boot, name.worker)
-    }
-    if name.segment not in own and name.segment + 1 not in own:
+    near = (name, replace(name, segment=name.segment + 1))
+    written = {source.segment: source for place in places(urls) for source in place.segments()}
+    this, following = (written.get(segment) for segment in near)
+    if following and sequence >= _first(following, default=sequence + 1):
         return False
-    this, following = own.get(name.segment), own.get(name.segment + 1)
-    if this and not this.rolled and sequence < _first(this):
-        return False
-    if following and not following.rolled:
-        return sequence < _first(following, default=sequence + 1)
-    return not this or this.rolled or bool(following) or sequence <= _last(this) + SLACK
+    if this:
+        return _first(this) <= sequence and (bool(following) or sequence <= _last(this) + SLACK)
+    begun = day_of(int(name.boot[:8], 16) - 86400)  # a day for clocks that differ
+    rolled = (source.segment for place in places(urls) for source in place.parquet(begun))
+    return bool(following) or any(segment in near for segment in rolled)
 
 
 def _first(source: Source, default: int = 0) -> int:

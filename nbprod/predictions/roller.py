@@ -231,24 +231,33 @@ class Job:
 
     def tables(self, tell: Callable[[str], None]) -> Iterator[tuple[str | None, str, pa.Table]]:
         """Version, day and rows of every partition, one after the other; feedback has no version."""
-        parts: dict[tuple[str | None, str], list[Any]] = {}
         source = Source(files=None, path=f"{self.segment}{SUFFIX}", segment=self.segment)
+        waiting: dict[tuple[str | None, str], list[Any]] = {}
+        made: dict[tuple[str | None, str], list[pa.Table]] = {}
+        for part, record in self._parts(source, tell):
+            waiting.setdefault(part, []).append(record)
+            if len(waiting[part]) == BATCH:  # as a table it takes far less memory
+                made.setdefault(part, []).append(self._table(waiting.pop(part)))
+        for part, records in waiting.items():
+            made.setdefault(part, []).append(self._table(records))
+        for (version, day), tables in made.items():
+            table = united(tables)
+            yield version, day, table.drop_columns(["version"]) if "version" in table.schema.names else table
+
+    def _parts(self, source: Source, tell: Callable[[str], None]) -> Iterator[tuple[tuple[str | None, str], Any]]:
+        """Every record, with the version and day that it belongs to."""
         if self.kind == "feedback":
             for said in feedback_records(source, self.data, tell):
-                parts.setdefault((None, day_of(said.time)), []).append(said)
+                yield (None, day_of(said.time)), said
         else:
             for record in whole_records(source, self.data, tell):
-                parts.setdefault((record.version, day_of(record.time)), []).append(record)
-        for (version, day), found in parts.items():
-            yield version, day, self._table(found)
+                yield (record.version, day_of(record.time)), record
 
-    def _table(self, found: list[Any]) -> pa.Table:
-        make = feedback_table_of if self.kind == "feedback" else table_of
-        tables = [make(found[start : start + BATCH]) for start in range(0, len(found), BATCH)]
+    def _table(self, records: list[Any]) -> pa.Table:
+        table = (feedback_table_of if self.kind == "feedback" else table_of)(records)
         for order in self.orders:
-            tables = [order.without(table) for table in tables]
-        table = united(tables)
-        return table.drop_columns(["version"]) if "version" in table.schema.names else table
+            table = order.without(table)
+        return table
 
 
 def write_parquet(place: Place, final: str, table: pa.Table, about: Mapping[str, str]) -> None:

@@ -27,6 +27,7 @@ FSYNC: tuple[Fsync, ...] = ("never", "second", "batch")
 
 _NAME = re.compile(r"([0-9a-f]{16})-(\d{1,9})-(\d{1,9})\Z")
 _TAIL = 4 << 20
+SYNC_SECONDS = 1.0
 
 sync_data = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
 
@@ -171,6 +172,7 @@ class SegmentWriter:
         self._file = -1
         self._due = -1.0
         self._dirty = False
+        self._failed: OSError | None = None
         self._closing = threading.Event()
         self._name = SegmentName(boot=f"{int(time.time()):08x}{secrets.token_hex(4)}", worker=worker, segment=-1)
         try:
@@ -196,6 +198,9 @@ class SegmentWriter:
         with self._lock:
             if self._closing.is_set():
                 raise JournalFull("the log was closed: start the service again.", file=str(self.folder))
+            if self._failed:
+                error, self._failed = self._failed, None
+                raise self._full(error) from error  # told once, since what was written before may not be on the disk
             if self._size + len(data) > self.limits.segment_bytes or time.monotonic() >= self._due or self._broken:
                 self._rotate()
             self._check_limit(len(data))
@@ -218,11 +223,15 @@ class SegmentWriter:
             if self._closing.is_set():
                 return
             self._closing.set()
-            if self._size == self._start:
-                self._path.unlink(missing_ok=True)
-            elif self.limits.fsync != "never":
-                sync_data(self._file)
-            os.close(self._file)
+            try:
+                if self._size == self._start:
+                    self._path.unlink(missing_ok=True)
+                elif self.limits.fsync != "never":
+                    sync_data(self._file)
+            except OSError as error:
+                raise self._full(error) from error
+            finally:
+                os.close(self._file)
 
     @property
     def _path(self) -> Path:
@@ -316,15 +325,15 @@ class SegmentWriter:
             self._broken = True
 
     def _sync_each_second(self) -> None:
-        while not self._closing.wait(1.0):
+        while not self._closing.wait(SYNC_SECONDS):
             with self._lock:
                 if not self._dirty or self._closing.is_set():
                     continue
                 file, self._dirty = os.dup(self._file), False
             try:
                 sync_data(file)  # without the lock: writing goes on
-            except OSError:
-                self._broken = True
+            except OSError as error:
+                self._broken, self._failed = True, error
             finally:
                 os.close(file)
 

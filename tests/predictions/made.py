@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+
+import pytest
 
 from nbprod.predictions.journal import Journal, Record
 
@@ -30,8 +34,11 @@ def record(request: str, *, rows: Sequence[Sequence[Any]] = ((1, 0.5),), **field
 
 
 def journal(folder: Path, **options: Any) -> Journal:
-    """A journal of a model."""
-    return Journal(folder, model="churn", **options)
+    """A journal of a model that began a minute before noon."""
+    clock = SimpleNamespace(time=lambda: NOON - 60, monotonic=time.monotonic)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("nbprod.predictions.segments.time", clock)
+        return Journal(folder, model="churn", **options)
 
 
 def written(folder: Path, *many: dict[str, Any], **options: Any) -> list[Record]:

@@ -78,6 +78,21 @@ def test_what_a_service_still_writes_is_left_out_by_the_roller(tmp_path: Path) -
     assert list((tmp_path / FOLDER).iterdir()) == []
 
 
+def test_an_order_of_the_first_schema_is_followed(tmp_path: Path) -> None:
+    """Written down once; it must be followed for ever."""
+    written(tmp_path, {"rows": LINES})
+    (path,) = tmp_path.glob("*.journal")
+    (tmp_path / FOLDER).mkdir()
+    order = {
+        "name": "a", "segments": [path.stem], "column": "age", "salt": "s", "requests": [],
+        "digest": "e8bc163c82eee18733288c7d4ac636db3a6deb013ef2d37b68322be20edc45cc", "before": 4000000000000000,
+        "schema": "nbprod/erasure/1",
+    }  # fmt: skip
+    (tmp_path / FOLDER / "a.json").write_text(json.dumps(order))
+    roll(tmp_path)
+    assert ages(tmp_path) == [2]
+
+
 def test_a_draft_of_before_the_order_is_replaced(tmp_path: Path) -> None:
     written(tmp_path, {"rows": LINES})
     (path,) = tmp_path.glob("*.journal")

@@ -8,6 +8,7 @@ import resource
 import signal
 import stat
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -302,11 +303,36 @@ def test_a_policy_of_syncing_that_is_not_known_is_refused(tmp_path: Path) -> Non
 
 def test_each_second_what_was_written_is_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     synced = threading.Event()
+    monkeypatch.setattr("nbprod.predictions.segments.SYNC_SECONDS", 0.01)
     monkeypatch.setattr("nbprod.predictions.segments.sync_data", lambda file: synced.set())
     log = journal(tmp_path, fsync="second")
-    assert not synced.wait(1.2)  # nothing was written
+    assert not synced.wait(0.1)  # nothing was written
     log.write([record(log.next_id())])
     assert synced.wait(20)
+    log.close()
+
+
+def test_a_sync_that_fails_meanwhile_is_told_by_the_next_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = threading.Event()
+
+    def broken(_: int) -> None:
+        tried.set()
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr("nbprod.predictions.segments.SYNC_SECONDS", 0.01)
+    log = journal(tmp_path, fsync="second")
+    made = [record(log.next_id()) for _ in range(2)]
+    with monkeypatch.context() as patch:
+        patch.setattr("nbprod.predictions.segments.sync_data", broken)
+        log.write(made[:1])
+        assert tried.wait(20)
+        while log._writer._failed is None:  # it is kept a moment after the call
+            time.sleep(0.001)
+        with pytest.raises(JournalFull, match="Input/output error"):
+            log.write(made[1:])
+    log.write(made[1:])
+    assert read(tmp_path) == made
+    assert len(segments_in(tmp_path)) == 2
     log.close()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from nbprod.document import load_yaml
 from nbprod.entities import DatasetCard
 from nbprod.errors import PipelineError, UsageError
-from nbprod.predictions.policy import LogPolicy, marked_by, marked_columns, policy_of, read_log
+from nbprod.predictions.policy import KEYS, LogPolicy, marked_by, marked_columns, policy_of, read_log
 
 COLUMNS = ("age", "name", "score")
 MARKED = {"name": "personal"}
@@ -57,6 +58,11 @@ def test_what_is_wrong_is_told_with_its_line(text: str, said: str) -> None:
     with pytest.raises(PipelineError) as caught:
         read(text)
     assert str(caught.value) == said
+
+
+def test_every_key_is_in_the_docs() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "prediction-log.md").read_text(encoding="utf-8")
+    assert [key for key in KEYS if f"\n  {key}:" not in page] == []
 
 
 def test_columns_that_a_card_marks_are_left_out() -> None:

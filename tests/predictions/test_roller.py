@@ -12,6 +12,7 @@ from typing import Any
 
 import fsspec
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from filelock import FileLock
@@ -63,6 +64,7 @@ def test_each_version_and_day_is_a_partition(folder: Path, url: str | Path) -> N
     assert segments_in(folder) == []
     assert requests(url) == sorted(item.request for item in made)
     assert {source.version for source in place.parquet()} == {"7", "8", "a/b c"}
+    assert [source.day for source in place.parquet("2026-05-29")] == ["2026-05-29"]
 
 
 def test_pandas_reads_what_was_rolled(folder: Path) -> None:
@@ -82,6 +84,23 @@ def test_a_file_says_what_it_is(folder: Path) -> None:
     assert about[b"nbprod.schema"] == b"nbprod/prediction-rows/1"
     assert about[b"nbprod.segment"] == name.encode()
     assert about[b"nbprod.sha256"].startswith(source.digest.encode())
+
+
+def test_a_file_of_the_first_schema_is_read(folder: Path) -> None:
+    """Its columns, written down once; it must be read for ever."""
+    place = folder / "rows" / "version=7" / "day=2026-05-28"
+    place.mkdir(parents=True)
+    table = pa.table(
+        {
+            "request": ["r"], "row": pa.array([0], pa.int32()), "rows": pa.array([1], pa.int32()),
+            "time": pa.array([int(NOON * 1e6)], pa.timestamp("us", "UTC")), "role": ["answer"], "key": ["k1"],
+            "latency": [0.5], "prediction": [1], "age": [30],
+        },
+        metadata={"nbprod.schema": "nbprod/prediction-rows/1"},
+    )  # fmt: skip
+    pq.write_table(table, place / f"{'0' * 16}-0-0.0123456789abcdef.parquet")
+    (row,) = read_table(folder).to_pylist()
+    assert (row["request"], row["version"], row["prediction"], row["age"]) == ("r", "7", 1, 30)
 
 
 def test_the_segment_that_is_written_is_left_alone(folder: Path, url: str | Path) -> None:
