@@ -37,6 +37,9 @@ GROUPS: dict[str, dict[str, str]] = {
         "promote": "Run the gates and, if they pass, move an alias to a version.",
         "rollback": "Move an alias back to the version before.",
     },
+    "Operate": {
+        "feedback": "Add what turned out to be true of predictions.",
+    },
     "Move": {
         "export": "Write a model version to a folder, or as a bill of materials or provenance.",
         "import": "Register a model version that was exported elsewhere.",

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nbprod.digest import sha256_bytes
+from nbprod.document import load_yaml
 from nbprod.entities import Pipeline
-from nbprod.errors import UsageError, nearest
+from nbprod.errors import PipelineError, UsageError, nearest
+from nbprod.evidence.card import read_card
 from nbprod.lifecycle.notebooks import pipeline_of_notebook
 from nbprod.lifecycle.workspace import Workspace, find_pipeline, open_workspace, project_start
 from nbprod.pipeline.bind import BoundStage, Setting, bind
@@ -79,6 +81,7 @@ def prepare(request: Request, work: Workspace) -> Bound:
         settings = (*_preset(pipeline, request.preset), *settings)
     _check_stages(pipeline, request.stages)
     check_gates(pipeline, work)
+    check_log(pipeline, work)
     stages = bind(pipeline, work.project, settings=settings, kernel=request.kernel, cache=work.index)
     chosen = ancestors(pipeline, request.stages) if request.stages else {s.name for s in pipeline.stages}
     names = request.stages or tuple(chosen)
@@ -110,6 +113,27 @@ def check_gates(pipeline: Pipeline, work: Workspace) -> None:
     if work.index.recall(name) is None:
         read_gates(section, file=pipeline.path or None, text=pipeline.text)
         work.index.remember(name, "yes")
+
+
+def check_log(pipeline: Pipeline, work: Workspace) -> None:
+    """Check what the pipeline says of the prediction log, also against the cards of the data that it reads.
+
+    Raises:
+        PipelineError: a key or a value is wrong, or a column that a card marks is kept for no reason.
+    """
+    section = pipeline.sections.get("log")
+    if section is None:
+        return
+    from nbprod.predictions.policy import marked_by, read_log
+
+    policy = read_log(section, file=pipeline.path or None, text=pipeline.text)
+    files = sorted({text for stage in pipeline.stages for text in stage.inputs.values() if "://" not in text})
+    cards = (read_card(work.project.root / text, label=text) for text in files if policy.columns)
+    try:
+        policy.check_reason(marked_by(card for card in cards if card))
+    except UsageError as error:
+        line = load_yaml(pipeline.text, file=pipeline.path).line("log", "inputs") if pipeline.text else None
+        raise PipelineError(error.message, file=pipeline.path or None, line=line) from error
 
 
 def _preset(pipeline: Pipeline, name: str) -> tuple[Setting, ...]:

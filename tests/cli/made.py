@@ -10,6 +10,7 @@ from nbprod.evidence.compare import Compared
 from nbprod.evidence.lineage import Graph, Node, Use
 from nbprod.lifecycle.checks import Check, Verified
 from nbprod.lifecycle.export import Exported
+from nbprod.lifecycle.feedback import Told
 from nbprod.lifecycle.history import History
 from nbprod.lifecycle.import_ import Imported
 from nbprod.lifecycle.judging import Judgement
@@ -76,6 +77,7 @@ ANSWERS: dict[str, Any] = {
     ),
     "gate.gate": Judgement(version=VERSION, results=(PASSED,)),
     "approve.approve": VERSION,
+    "feedback.feedback": Told(model="churn", file="late.csv", rows=2, recorded=2, names={"truth": 2}),
     "promote.promote": Promoted(version=VERSION, alias="champion", before="2", results=(PASSED,)),
     "rollback.rollback": Promoted(version=VERSION, alias="champion", before="4"),
 }
@@ -98,6 +100,7 @@ CALLS = {
     "gate": ("gate", "churn/3"),
     "approve": ("approve", "churn/3", "--reason", "read it"),
     "promote": ("promote", "churn/3"),
+    "feedback": ("feedback", "churn", "data.csv"),
     "rollback": ("rollback", "churn"),
     "export": ("export", "churn/3", "out"),
     "import": ("import", "out"),
