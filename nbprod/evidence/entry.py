@@ -138,8 +138,10 @@ def build(evidence: Evidence) -> dict[str, Any]:
 
 def _model_entry(evidence: Evidence) -> dict[str, JSON]:
     spec, model = evidence.spec, evidence.model
+    sha256 = listing_digest(evidence.files)
     return {
-        "sha256": listing_digest(evidence.files),
+        "sha256": sha256,
+        **({"logged_sha256": evidence.artifact.sha256} if model.get("synthetic") else {}),
         "bytes": evidence.artifact.size,
         "files": dict(evidence.files),
         "stage": spec.source.partition(".")[0],

@@ -142,11 +142,12 @@ class _Making:
     def _made_by(self, entry: Mapping[str, Any], own: Mapping[str, str], version: str) -> None:
         """Lead from the model's bytes, and from the stages that did not make it, to the version."""
         model = entry["model"]
-        place = self.data(model["sha256"], name="model", kind="folder", bytes=model["bytes"])
+        sha256 = model.get("logged_sha256", model["sha256"])
+        place = self.data(sha256, name="model", kind="folder", bytes=model["bytes"])
         self.model(place)
         maker = own[model["stage"]]
         outputs = next(s["outputs"] for s in entry["run"]["stages"] if s["name"] == model["stage"])
-        if model["sha256"] not in outputs.values():
+        if sha256 not in outputs.values():
             self.edge(maker, place, MADE, "model")  # the registered folder has not all that the stage left
         self.edge(place, version, REGISTERED)
         upstream = _upstream(entry["run"]["stages"], model["stage"])

@@ -52,8 +52,9 @@ def compared(
 def _model_folder(entry: dict[str, Any], stage: StageRun, root: Path) -> Path:
     """The model that the second run left, by the name that the first one had."""
     made = next(s for s in entry["run"]["stages"] if s["name"] == stage.stage)
+    logged = entry["model"].get("logged_sha256", entry["model"]["sha256"])
     models = [a for a in stage.outputs.values() if a.role == "model" and a.name in made["outputs"]]
-    same = [a for a in models if made["outputs"][a.name] == entry["model"]["sha256"]] or models
+    same = [a for a in models if made["outputs"][a.name] == logged] or models
     return root / same[0].uri
 
 
