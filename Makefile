@@ -61,10 +61,10 @@ unit: $(VENV)/.ready ## Run the unit tests
 	$(RUN) pytest -q -n $(JOBS) --ignore tests/functional
 
 functional: $(VENV)/.ready ## Run the tests with real kernels and a real registry
-	$(RUN) pytest -q -n $(JOBS) --dist loadfile tests/functional
+	$(RUN) pytest -q -n $(JOBS) --dist loadfile -m "not slow" tests/functional
 
-slow: $(VENV)/.ready ## Run only the end-to-end tests
-	$(RUN) pytest -q -m slow tests
+slow: $(VENV)/.ready ## Run the end-to-end tests that take minutes
+	$(RUN) pytest -q -n $(JOBS) --dist loadfile -m slow tests
 
 nbval: $(VENV)/.ready ## Check that the example notebooks still give their saved outputs
 	$(BIN)/nbprod run pipelines/employment.yaml

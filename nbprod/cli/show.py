@@ -106,6 +106,8 @@ def model_lines(model: dict[str, Any]) -> list[str]:
         lines.append(f"takes {names}{more}")
     if model.get("target"):
         lines.append(f"predicts {model['target']}")
+    if model.get("example_origin"):
+        lines.append(f"its example is {model['example_origin']}: no row of the data")
     if model["trusted"]:
         lines.append(f"trusts {', '.join(model['trusted'])}")
     return lines
@@ -134,6 +136,8 @@ def data_lines(inputs: list[dict[str, Any]]) -> list[str]:
         card = item["card"]
         if isinstance(card, dict):
             facts = [f"{key}: {card[key]}" for key in ("license", "origin", "terms") if card.get(key)]
+            about = dict.fromkeys([*card.get("personal", ()), *card.get("sensitive", ())])
+            facts += [f"personal data: {', '.join(about)}"] if about else []
             lines.extend(line for fact in facts for line in render.wrapped("", fact, indent=8))
         elif card == "unknown":
             lines.append("        no card: origin, licence and terms are unknown")

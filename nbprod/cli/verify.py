@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from nbprod.cli import render
@@ -26,7 +28,8 @@ def command(ref: str, as_json: bool) -> None:
     else:
         rows = [(check.name, click.style(check.state, fg=COLOURS[check.state]), check.why) for check in found.checks]
         render.table(("CHECK", "STATE", "WHY"), rows)
-        if not found.failed and "/" in found.ref:
-            render.next_step(render.shell("nbprod", "show", found.ref))
+        if not found.failed:
+            verb = "import" if Path(ref, "export.json").is_file() else "models" if Path(ref).is_dir() else "show"
+            render.next_step(render.shell("nbprod", verb, *([] if verb == "models" else [found.ref])))
     if found.failed:
         raise SystemExit(4)

@@ -7,7 +7,8 @@ from typing import Any
 
 from nbprod.entities import Fact
 from nbprod.errors import NbprodError
-from nbprod.lifecycle.plan import check_gates, check_log
+from nbprod.lifecycle.cards import cards_of
+from nbprod.lifecycle.plan import Bound, check_gates, check_log
 from nbprod.lifecycle.workspace import find_pipeline, open_workspace, project_start
 from nbprod.pipeline.bind import bind, problems, warnings
 from nbprod.pipeline.repeats import repeated
@@ -47,6 +48,7 @@ def check(target: str | None) -> CheckReport:
             bound = bind(pipeline, work.project, cache=work.index)
             found = warnings(pipeline, bound, work.project)
             try:
+                cards_of(work, Bound(pipeline=pipeline, stages=bound))
                 repeated(pipeline, bound)
             except NbprodError as error:
                 errors.append(error)

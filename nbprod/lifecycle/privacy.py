@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 from nbprod import flavors
 from nbprod.digest import sha256_bytes
-from nbprod.entities import DatasetCard, ModelSpec, Run, StageRun
+from nbprod.entities import ModelSpec, Run, StageRun
 from nbprod.errors import ArtifactError, NbprodError
-from nbprod.evidence.card import card_path, read_card
 from nbprod.evidence.source import GitState
 from nbprod.evidence.stripping import stripped_bytes, without_notebooks
 from nbprod.evidence.synthetic import synthetic_rows
 from nbprod.flavors.facts import PREDICTIONS
 from nbprod.flavors.replay import Replay
 from nbprod.gates.contender import read_table
+from nbprod.lifecycle.cards import declares_personal
 from nbprod.lifecycle.plan import Bound
 from nbprod.lifecycle.workspace import Workspace
 from nbprod.store import remove, write_text, written_whole
@@ -29,27 +29,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 EXAMPLE_KEY = "saved_input_example_info"
-
-
-def is_personal(card: DatasetCard | None) -> bool:
-    """Whether a card says that rows are about people."""
-    return card is not None and bool(card.personal or card.sensitive or card.subject)
-
-
-def cards_of(work: Workspace, bound: Bound) -> dict[str, DatasetCard]:
-    """Path, as the pipeline says it -> card, of every outside input that has one."""
-    found = {}
-    for item in bound.stages:
-        for text in item.files.values():
-            path = work.project.root / text
-            if "://" not in text and card_path(path).is_file() and (card := read_card(path, label=text)):
-                found[text] = card
-    return found
-
-
-def declares_personal(work: Workspace, bound: Bound) -> bool:
-    """Whether any outside input of a pipeline is about people, as its card says."""
-    return any(is_personal(card) for card in cards_of(work, bound).values())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

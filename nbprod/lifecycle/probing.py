@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nbprod import flavors
 from nbprod.entities import ModelVersion, Run, StageRun
@@ -12,11 +13,12 @@ from nbprod.errors import NbprodError
 from nbprod.evidence.compare import Compared, compare_metrics, compare_predictions, compare_texts
 from nbprod.evidence.data import shape_of
 from nbprod.gates.contender import Contender
+from nbprod.gates.service import example_rows
 from nbprod.lifecycle.sources import Bytes
 from nbprod.lifecycle.workspace import Workspace
 
-if TYPE_CHECKING:
-    import pandas as pd
+EXAMPLE = 5
+"""So many rows of the example are predicted, where there is no probe set."""
 
 PROBE = 1000
 """So many rows of the probe set are predicted, the first ones."""
@@ -94,9 +96,9 @@ def _predictions(source: Bytes, version: ModelVersion, folder: Path, *, toleranc
     contender = Contender(version, source=source)
     try:
         rows = _probe(contender)
-        recorded = contender.predictions(rows)
+        recorded = np.asarray(contender.model().predict(rows))
         again = flavors.load(folder, trusted=version.entry["model"]["trusted"])
-        found = np.asarray(again.predict(contender.features(rows)))
+        found = np.asarray(again.predict(rows))
     except NbprodError as error:
         return Compared(what="predictions", agreement="unknown", note=error.message)
     except Exception as error:  # whatever a model raises: it may need the environment that was built
@@ -104,12 +106,15 @@ def _predictions(source: Bytes, version: ModelVersion, folder: Path, *, toleranc
     return compare_predictions(recorded, found, tolerance=tolerance)
 
 
-def _probe(contender: Contender) -> pd.DataFrame:
-    """Rows of the dataset that tells most, of those whose bytes are to be had.
+def _probe(contender: Contender) -> Any:
+    """What both models are asked: rows of the dataset that tells most, of those that are to be had, else the example.
 
     Raises:
-        NbprodError: none is.
+        NbprodError: there is neither.
     """
     known = {item["role"] for item in contender.entry["inputs"]}
-    role = next((role for role in ROLES if role in known), "test")
-    return contender.rows(role).head(PROBE)
+    role = next((role for role in ROLES if role in known), "")
+    if role:
+        with suppress(NbprodError):
+            return contender.features(contender.rows(role).head(PROBE))
+    return example_rows(contender, EXAMPLE)

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from nbprod.entities import Run, StageRun
 from nbprod.errors import UsageError
+from nbprod.lifecycle.cards import cards_of
 from nbprod.lifecycle.notebooks import expected_model, model_of, save_pipeline, with_own_types
 from nbprod.lifecycle.plan import Bound, Request, prepare
 from nbprod.lifecycle.report import RunOptions, RunReport
@@ -37,6 +38,7 @@ def run(request: Request, options: RunOptions, watch: Watch) -> RunReport:
             report = _reuse_all(work, bound, decisions, options, watch)
         else:
             _check_environment(bound, decisions)
+            cards_of(work, bound)  # one that cannot be read is told now, and not after the notebooks ran
             from nbprod.lifecycle.running import run_some  # loads what only a real run needs
 
             report = run_some(work, bound, options, watch)

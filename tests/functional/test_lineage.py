@@ -64,6 +64,8 @@ WITHOUT = """
 import sys
 sys.modules["mlflow"] = sys.modules["nbprod.registry.process"] = None
 from nbprod.cli import main
+
+pytestmark = pytest.mark.slow
 main()
 """
 """`nbprod` where whoever asks for MLflow, here or in another process, fails."""

@@ -212,6 +212,16 @@ def test_check_warns_of_a_first_stage_without_inputs_and_of_data_without_a_card(
     assert "data/raw.csv has no card" in report["warnings"][1]
 
 
+def test_a_card_with_a_mistake_is_refused_before_anything_runs(project: Project) -> None:
+    card = project.write("data/raw.csv.card.yaml", "license: MIT\nsensitve: [age]\n")
+    try:
+        assert refused(project, "good")["line"] == 2
+        (error,) = project.document("check", "good", code=2)["errors"]
+    finally:
+        card.unlink()
+    assert error["text"] == "data/raw.csv.card.yaml:2: unknown key 'sensitve'. Did you mean 'sensitive'?"
+
+
 def test_nothing_ran_for_any_refusal(project: Project, tmp_path: Path) -> None:
     refused(project, "good", "-p", "n_trees", "many")
     assert project.document("runs") == []

@@ -57,6 +57,8 @@ SHARED = """
 import os
 from pathlib import Path
 
+pytestmark = pytest.mark.slow
+
 
 def noise():
     file = Path(os.environ["TMPDIR"], "noise.txt")
@@ -197,3 +199,4 @@ def test_without_a_commit_the_stored_notebooks_are_run(make_project: Make) -> No
     found = made.document("reproduce", "line/1")
     assert found["verdict"] == "identical"
     assert found["code"] == "the stored notebooks, because no commit was recorded"
+    assert {each["what"]: each["recorded"] for each in found["compared"]}["predictions"] == "3 rows"

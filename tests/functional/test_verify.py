@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import pickle
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -187,6 +189,38 @@ def test_a_model_is_loaded_only_as_it_was_signed(project: Project, harm: Callabl
         assert said in done.stderr
     else:
         assert done.stdout.split()[-1] == "LinearRegression"
+
+
+class Evil:
+    """What runs a command when it is unpickled."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[Callable[[str], int], tuple[str]]:
+        return os.system, (f"touch '{self.mark}'",)
+
+
+def test_a_model_that_would_run_code_is_never_unpickled(project: Project, tmp_path: Path) -> None:
+    folder, mark = project.registered("line", "1"), tmp_path / "ran"
+    before = {name: (folder / name).read_bytes() for name in ("model.skops", "MLmodel")}
+    (folder / "model.skops").write_bytes(pickle.dumps(Evil(mark)))
+    manifest = before["MLmodel"].replace(b"serialization_format: skops", b"serialization_format: cloudpickle")
+    (folder / "MLmodel").write_bytes(manifest)
+    uri = f"sqlite:///{project.root / '.nbprod' / 'mlflow.db'}"
+    try:
+        loaded = project.call(PROGRAM[0], "-P", "-c", LOAD, code=1, MLFLOW_TRACKING_URI=uri)
+        verified = checks(project, code=4)
+        moved = project.nbprod("promote", "line/1", "--to", "challenger", code=4)
+    finally:
+        for name, content in before.items():
+            (folder / name).write_bytes(content)
+    assert "it is not what was signed: MLmodel was changed." in loaded.stderr
+    assert verified["model"][0] == "FAIL"
+    assert "line/1 is not what was registered: its file MLmodel was changed since" in moved.stderr
+    assert not mark.exists()
+    pickle.loads(pickle.dumps(Evil(mark)))
+    assert mark.exists()  # it would have
 
 
 def test_what_is_beside_a_version_names_its_entry(project: Project) -> None:
