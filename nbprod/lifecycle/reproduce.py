@@ -156,7 +156,8 @@ def _run(version: ModelVersion, root: Path, chosen: Chosen, *, settings: Mapping
     file = root / ".nbprod" / "settings.json"
     file.write_text(json.dumps(settings), encoding="utf-8")
     ours = ("NBPROD_", "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT", "MLFLOW_RUN_ID")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    kept = ("NBPROD_KEYS",)
+    environment = {name: value for name, value in os.environ.items() if name in kept or not name.startswith(ours)}
     environment |= chosen.variables
     environment["NBPROD_REGISTRY"] = f"sqlite:///{(root / '.nbprod' / 'mlflow.db').as_posix()}"
     environment["NBPROD_STORE"] = str(root / ".nbprod" / "store")
