@@ -7,6 +7,7 @@ from typing import Any
 from nbprod.entities import Artifact, CellError, GateResult, Metric, ModelVersion, Run, StageRun
 from nbprod.evidence.audit import AuditLine
 from nbprod.evidence.compare import Compared
+from nbprod.lifecycle.card import Carded
 from nbprod.lifecycle.checks import Check, Verified
 from nbprod.lifecycle.history import History
 from nbprod.lifecycle.judging import Judgement
@@ -51,6 +52,7 @@ ANSWERS: dict[str, Any] = {
     "register.register": (VERSION, True),
     "versions.models": (VERSION,),
     "versions.show": Shown(version=VERSION, tracking_uri="", example=""),
+    "card.card": Carded(ref="churn/3", markdown="# churn/3\n"),
     "versions.fetch": (VERSION, ()),
     "versions.runs": (REPORT.run,),
     "history.history": History(name="churn", lines=(LINE,)),
