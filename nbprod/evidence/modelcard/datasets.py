@@ -66,6 +66,8 @@ def _described(item: Mapping[str, Any]) -> Section:
     rows = []
     for label, key in FACTS:
         value = told(card.get(key))
+        if value == UNKNOWN and key in ("personal", "sensitive"):
+            value = "none declared"
         if value != UNKNOWN or key in ASKED:
             rows.append((label, Link(value) if key in ("license", "url") else value))
     title = str(card.get("name") or item["name"])

@@ -165,7 +165,7 @@ def story(said: Sequence[Said]) -> Iterator[Section]:
         for item in said
     ]
     yield Section(
-        title="What was said of it", blocks=(Table(head=("time", "what", "", "key", "signature"), rows=rows),)
+        title="What was said of it", blocks=(Table(head=("time", "what", "in short", "key", "signature"), rows=rows),)
     )
 
 

@@ -54,7 +54,8 @@ def _overall(found: Sequence[Metric], main: str | None) -> Iterator[Block]:
     for dataset in dict.fromkeys(str(metric["dataset"]) for metric in found):
         shares = [_row(str(m["name"]), m) for m in found if m["dataset"] == dataset and _is_share(m)]
         if len(shares) > 1:
-            title = f"Metrics between 0 and 1 on {dataset}, with their intervals"
+            bounded = any(row.low is not None for row in shares)
+            title = f"Metrics between 0 and 1 on {dataset}{', with their intervals' if bounded else ''}"
             yield Plot(name=f"metrics {dataset}", title=title, svg=bars(title, shares[:ROWS]))
 
 
@@ -83,14 +84,21 @@ def _groups(grouped: Sequence[Metric], whole: Sequence[Metric]) -> Iterator[Bloc
     yield Text(text="What the notebooks measured on the rows of each group, with intervals where they gave some.")
     yield Table(head=("group", *names), rows=rows)
     overall = {(str(m["dataset"]), str(m["name"])): real(m["value"]) for m in whole}
-    plotted = [name for name in names if any(bounds(m["interval"]) for m in grouped if m["name"] == name)]
+    plotted = [name for name in names if any(_is_measured(m) for m in grouped if m["name"] == name)]
     for name in plotted[:PLOTS]:
         own = [values[dataset, name] for dataset in datasets if (dataset, name) in values]
         parents = {_parts(metric)[0] for metric in own}
         all_rows = overall.get((next(iter(parents)), name)) if len(parents) == 1 else None
-        title = f"{name} by group, with intervals"
+        bounded = any(bounds(m["interval"]) for m in own)
+        title = f"{name} by group{', with intervals' if bounded else ''}"
         svg = forest(title, by_column([(_parts(m)[1], _row(_parts(m)[2], m)) for m in own]), overall=all_rows)
         yield Plot(name=f"group {name}", title=title, svg=svg)
+
+
+def _is_measured(metric: Metric) -> bool:
+    """Whether a metric is more than a number of rows, so that a plot shows something."""
+    value = real(metric["value"])
+    return bounds(metric["interval"]) is not None or (value is not None and not value.is_integer())
 
 
 def _parts(metric: Metric) -> tuple[str, str, str]:

@@ -177,6 +177,25 @@ def test_sensitive_and_personal_columns_that_it_takes_are_marked() -> None:
     assert "It takes columns of sensitive categories as inputs: age." in text
 
 
+def test_a_card_of_data_that_names_no_personal_columns_declares_none_and_the_rest_is_unknown() -> None:
+    made = entry()
+    made["inputs"][1]["card"] = {"name": "wine"}
+    text = markdown(document(version(made)))
+    assert "- **Personal columns:** none declared\n- **Sensitive columns:** none declared" in text
+    assert "- **Licence:** unknown\n- **Terms:** unknown\n- **Origin:** unknown" in text
+    assert "this card shows no rows" not in text
+
+
+def test_groups_without_intervals_are_plotted_but_counts_of_rows_are_not() -> None:
+    metrics = [
+        {"name": name, "value": value, "dataset": f"test[a={group}]", "interval": None, "stage": "train"}
+        for group in "xy"
+        for name, value in (("count", 7), ("recall", 0.5))
+    ]
+    blocks = [block for section in document(version(entry(metrics=metrics))).sections for block in section.blocks]
+    assert [plot.title for plot in blocks if isinstance(plot, Plot)] == ["recall by group"]
+
+
 def test_the_lineage_goes_from_the_data_to_the_aliases() -> None:
     text = markdown(full())
     graph = text.partition("```mermaid\n")[2].partition("\n```")[0]
