@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -68,3 +69,20 @@ def test_a_file_that_cannot_be_written_is_named(known: ModelVersion, option: Any
     Path("taken").write_text("a file, no folder")
     with pytest.raises(UsageError, match=r"taken/card: cannot be written"):
         card(known.ref, **{option: "taken/card"})
+
+
+def test_where_the_registry_is_no_local_file_it_is_asked_for_the_statements(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(lab.root)
+    (lab.root / "pyproject.toml").write_text("[tool.nbprod]\nregistry = 'http://127.0.0.1:1'\n")
+    about = version(entry())
+    monkeypatch.setattr("nbprod.lifecycle.card.find_version", lambda text, work: about)
+
+    class Remote:
+        def statements(self, name: str, number: str) -> tuple[Statement, ...]:
+            assert (name, number) == ("churn", "3")
+            return (judged(about, fair(reason="told by the server.")).statement,)
+
+    monkeypatch.setattr("nbprod.lifecycle.card.open_registry", lambda project: nullcontext(Remote()))
+    assert "told by the server." in card(about.ref).markdown

@@ -67,5 +67,5 @@ def _marks(version: ModelVersion, said: Sequence[Said]) -> list[tuple[str, str]]
         word = next((verdict for verdict in ("failed", "undecided") if verdict in verdicts), "passed")
         found.append(("gates", Verdict(word if verdicts <= {"passed", "failed", "undecided"} else "undecided")))
     else:
-        found.append(("gates", Verdict("unknown")))
+        found.append(("gates", "not run" if entry["pipeline"]["sections"].get("gates") else "none"))
     return found

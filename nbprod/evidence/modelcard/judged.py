@@ -35,8 +35,8 @@ class Said:
 
 
 def registered_by(said: Sequence[Said]) -> str:
-    """Who registered the version."""
-    for item in said:
+    """Who registered the version, as somebody trusted says if there is such a statement."""
+    for item in sorted(said, key=lambda item: item.state != "ok"):
         if item.statement.schema == REGISTRATION:
             by = item.statement.body.get("by")
             user = str(by.get("user") or "") if isinstance(by, Mapping) else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from html.parser import HTMLParser
 from typing import Any
 
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from nbprod.entities import GateResult
-from nbprod.evidence.modelcard import document, html, markdown
+from nbprod.evidence.modelcard import Said, document, html, markdown
 from nbprod.evidence.modelcard.blocks import Document, Graph, Plot
 from nbprod.evidence.modelcard.layered import drawing
 from nbprod.evidence.modelcard.plots import standalone
@@ -145,6 +146,19 @@ def test_of_several_gate_runs_the_newest_that_is_trusted_counts() -> None:
     assert "the new one." in text
     assert "the old one." not in text
     assert "the foreign one." not in text
+
+
+def test_who_registered_it_is_told_by_a_trusted_statement_if_there_is_one() -> None:
+    about = version(entry())
+    real = registered(about)
+    early = replace(real.statement, created="2025-01-01", body={"by": {"key": "k", "user": "eve"}})
+    text = markdown(document(about, [Said(statement=early, key="k", state="unpinned"), real]))
+    assert "**Registered by:** ana, key 0123456789abcdef, signed by a key that is trusted here" in text
+
+
+@pytest.mark.parametrize(("content", "said"), [(entry(), "gates: not run"), (bare(), "gates: none")])
+def test_that_no_gate_was_run_stands_on_top(content: dict[str, Any], said: str) -> None:
+    assert said in markdown(document(version(content))).partition("## Model details")[0]
 
 
 def test_gates_that_nobody_trusted_vouches_for_are_shown_with_a_warning() -> None:
