@@ -16,9 +16,12 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
+from nbprod.entities import Statement
 from nbprod.errors import RegistryError
 from nbprod.registry.auditing import EXPERIMENT, HEAD_TAG, local_folder, read_local
+from nbprod.registry.statements import STATEMENTS, read_file
 
 PREFIX = "sqlite:///"
 Make = Callable[[Path], None]
@@ -56,6 +59,24 @@ def local_lines(path: Path, name: str) -> tuple[str, ...] | None:
         return ()
     folder = local_folder(str(rows[0][0]), name)
     return None if folder is None else read_local(folder)
+
+
+def local_statements(path: Path, name: str, version: str) -> tuple[Statement, ...] | None:
+    """The statements beside a version, by the time they were made, read without MLflow; None where that is not enough.
+
+    Raises:
+        ArtifactError: one was changed, or is damaged.
+    """
+    query = "select coalesce(storage_location, source) from model_versions where name = ? and version = ?"
+    rows = _select(path, query, (name, version))
+    if not rows or not rows[0][0]:
+        return None
+    parts = urlsplit(str(rows[0][0]))
+    if parts.scheme not in ("", "file") or parts.netloc:
+        return None
+    folder = Path(unquote(parts.path) if parts.scheme else str(rows[0][0])).parent / STATEMENTS
+    found = [read_file(file) for file in folder.glob("*.json")]
+    return tuple(sorted(found, key=lambda statement: statement.created))
 
 
 def _select(path: Path, query: str, values: tuple[str, ...]) -> list[tuple[Any, ...]] | None:

@@ -8,6 +8,7 @@ from nbprod.entities import Artifact, CellError, GateResult, Metric, ModelVersio
 from nbprod.evidence.audit import AuditLine
 from nbprod.evidence.compare import Compared
 from nbprod.evidence.lineage import Graph, Node, Use
+from nbprod.lifecycle.card import Carded
 from nbprod.lifecycle.checks import Check, Verified
 from nbprod.lifecycle.export import Exported
 from nbprod.lifecycle.feedback import Told
@@ -56,6 +57,7 @@ ANSWERS: dict[str, Any] = {
     "register.register": (VERSION, True),
     "versions.models": (VERSION,),
     "versions.show": Shown(version=VERSION, tracking_uri="", example=""),
+    "card.card": Carded(ref="churn/3", markdown="# churn/3\n"),
     "versions.fetch": (VERSION, ()),
     "versions.runs": (REPORT.run,),
     "history.history": History(name="churn", lines=(LINE,)),
