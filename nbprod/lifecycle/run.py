@@ -10,6 +10,7 @@ from nbprod.errors import UsageError
 from nbprod.lifecycle.notebooks import expected_model, model_of, save_pipeline, with_own_types
 from nbprod.lifecycle.plan import Bound, Request, prepare
 from nbprod.lifecycle.report import RunOptions, RunReport
+from nbprod.lifecycle.subject.blocking import check_inputs
 from nbprod.lifecycle.workspace import Workspace, keys_digest, open_workspace, project_start
 from nbprod.pipeline.events import StageEnded, Watch
 from nbprod.pipeline.folders import link_latest
@@ -31,6 +32,7 @@ def run(request: Request, options: RunOptions, watch: Watch) -> RunReport:
         raise UsageError("running notebooks is not supported on Windows: use WSL; plan, models and show work.")
     with open_workspace(project_start(request.target)) as work:
         bound = prepare(request, work)
+        check_inputs(work, bound)
         decisions = work.planner(bound.pipeline, bound.forced).plan(bound.stages)
         if all(decision.action == "reuse" for decision in decisions):
             report = _reuse_all(work, bound, decisions, options, watch)
