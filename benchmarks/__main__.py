@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import large, pipelines, registering, report, startup
+from benchmarks import large, pipelines, registering, releases, report, startup
 from benchmarks.bench import FULL, QUICK, Bench
 from benchmarks.processes import BenchmarkError
 from benchmarks.tools import OTHERS, Nbprod, Papermill, Tool, install
@@ -23,6 +23,7 @@ MEASURES: dict[str, Callable[[Bench], None]] = {
     "pipelines": pipelines.measure,
     "large": large.measure,
     "registering": registering.measure,
+    "releases": releases.measure,
 }
 
 

@@ -156,11 +156,11 @@ def _counted(ran: list[list[str]]) -> str:
     return f"{' or '.join(str(count) for count in counts)} stages ran" if counts != [1] else "1 stage ran"
 
 
-def loaded_modules(bench: Bench, what: str, folder: Path) -> None:
-    """Ask Python which modules a run that changes nothing loads."""
+def loaded_modules(bench: Bench, what: str, folder: Path, *words: str) -> None:
+    """Ask Python which modules a verb loads, by default a run that changes nothing."""
     import sys
 
-    ended = bench.run(sys.executable, "-X", "importtime", program("nbprod"), "run", folder=folder)
+    ended = bench.run(sys.executable, "-X", "importtime", program("nbprod"), *(words or ("run",)), folder=folder)
     names = {line.rpartition("|")[2].strip() for line in ended.err.splitlines() if line.startswith("import time:")}
     heavy = [name for name in HEAVY if name in {module.partition(".")[0] for module in names}]
     bench.results.behaviour(

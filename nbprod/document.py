@@ -200,3 +200,13 @@ def load_scalar(text: str) -> Any:
         return load_yaml(text, file="value").value
     except PipelineError:
         return text
+
+
+DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d)\Z")
+UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def seconds(text: str) -> float | None:
+    """A duration such as ``90s``, ``10m``, ``2h`` or ``1d`` in seconds; None if it is not one."""
+    match = DURATION.match(text.strip())
+    return float(match[1]) * UNITS[match[2]] if match else None

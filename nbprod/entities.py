@@ -76,7 +76,7 @@ class Artifact(Fact):
     """Named bytes.
 
     Attributes:
-        name: its name within a stage: an output's or input's parameter, or the name it was logged under.
+        name: within a stage: an output's or input's parameter, or the name it was logged under.
         uri: where it is: a path relative to the project's root, or a URL.
         sha256: digest of the file's bytes, or of a folder's sorted members (see `nbprod.digest`).
         size: bytes; for a folder the sum of its files.
@@ -198,8 +198,7 @@ class Pipeline(Fact):
     """A DAG of stages: one YAML file under ``pipelines/``, or one notebook.
 
     Attributes:
-        path: the YAML file; empty for a notebook that is run by itself.
-        text: the YAML as written, whole.
+        path, text: the YAML file, and all that it says; empty for a notebook that is run by itself.
         presets: name -> ``[stage.]parameter`` -> value.
         sections: legal top-level keys that other parts of nbprod read: gates, log, monitor, retrain, update.
     """
@@ -225,7 +224,6 @@ class CellError(Fact):
     """Why a stage did not succeed.
 
     Attributes:
-        message: one sentence.
         cell: 1-based number of the cell, 0 if no cell is to blame.
         line: 1-based line of that cell's code, 0 if it is not known.
         source: that cell's code.
@@ -327,15 +325,17 @@ class Statement(Fact):
     """A small immutable record about a version, made after it: it names the entry's digest, never changes the entry.
 
     Attributes:
-        schema: ``nbprod/registration/1``, later ``nbprod/gates/1`` and ``nbprod/promotion/1``.
+        schema: what kind it is, such as ``nbprod/registration/1``.
         subject: digest of the entry it speaks of.
         body: what it says.
+        signatures: DSSE signatures of all that, ``keyid`` and ``sig``; see `nbprod.evidence.statements`.
     """
 
     schema: str
     subject: str
     created: str = ""
     body: dict[str, JSON] = field(default_factory=dict)
+    signatures: tuple[dict[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,7 @@
     │   └── AliasConflict           somebody else moved the alias first
     ├── GateFailed              6   a check did not pass
     └── DeployError             7   a service could not be built or started
+        └── JournalFull             a prediction could not be written down, so it must not be answered
 
 The class is the exit code; Ctrl-C is 130 and any other exception is a bug (1). An error's text is one sentence that
 says what is wrong, where, and what to do; its fields hold the parts for whoever wants to render them differently.
@@ -166,6 +167,10 @@ class DeployError(NbprodError):
     """A service could not be built, started or reached."""
 
     exit_code = 7
+
+
+class JournalFull(DeployError):
+    """The prediction log cannot be written to: the disk or the log's limit is full, or the disk fails."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -9,9 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from nbprod.registry.database import prepare
 from tests.fakes import Lab
+
+settings.register_profile("nbprod", deadline=None)  # nothing is timed: the first example imports what others find
+settings.load_profile("nbprod")
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -26,6 +26,7 @@ TREE = {
     "AliasConflict": ("RegistryError", 5),
     "GateFailed": ("NbprodError", 6),
     "DeployError": ("NbprodError", 7),
+    "JournalFull": ("DeployError", 7),
 }
 """Error -> its parent and its exit code: scripts rely on them."""
 

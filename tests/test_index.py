@@ -8,12 +8,15 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from nbprod.entities import Metric, ModelVersion, Run, StageRun
+from nbprod.entities import Artifact, Metric, ModelVersion, Run, StageRun
+from nbprod.evidence.entry import build, digest
 from nbprod.index import RUN_SCHEMA, Index
+from tests.evidence.made import evidence
 
 REGISTRY = "sqlite:///mlflow.db"
 
@@ -301,3 +304,33 @@ def test_threads_may_share_an_index(index: Index) -> None:
     for thread in threads:
         thread.join()
     assert all(index.result(f"{name}-{number}") for name in ("a", "b", "c") for number in range(25))
+
+
+def test_executions_of_stages_are_told_once_and_only_if_they_were_begun(index: Index) -> None:
+    read = Artifact(name="raw", uri="raw.csv", sha256="1" * 64, size=3, role="input")
+    ran = replace(finished("a", "k1"), inputs={"raw": read}, notebook="a.ipynb", started="2026-01-01T00:00:00+00:00")
+    index.save_run(run_of("r1", ran))
+    again = run_of("r2", replace(ran, action="reuse"), StageRun(stage="b", status="failed"), started="2026-01-02")
+    index.save_run(replace(again, stages=(*again.stages, StageRun(stage="c", status="skipped"))))
+    found = index.stage_runs()
+    assert [(stage.run, stage.stage, stage.status) for stage in found] == [
+        ("r1", "a", "succeeded"), ("r2", "b", "failed"),
+    ]  # fmt: skip
+    assert (found[0].inputs, found[0].notebook, found[0].metrics) == ({"raw": read}, "a.ipynb", ())
+
+
+def test_the_outline_of_a_version_is_the_part_of_its_entry_that_lineage_needs(index: Index) -> None:
+    entry = build(evidence(parent={"relation": "retrain", "digest": "7" * 64}))
+    for number in ("2", "10"):
+        made = ModelVersion(name="churn", version=number, digest=digest(entry), entry=entry, run="r1", created="t")
+        index.save_version(REGISTRY, made)
+    index.save_version("sqlite:///other.db", made)
+    newest, older = index.outlines(REGISTRY)
+    assert (newest.version, older.version, newest.digest) == ("10", "2", digest(entry))
+    assert (newest.run, newest.created) == ("r1", "t")
+    assert newest.entry == {
+        **{key: entry[key] for key in ("run", "inputs", "parent")},
+        "pipeline": {"name": "churn"},
+        "model": {key: entry["model"][key] for key in ("stage", "sha256", "bytes")},
+        "metrics": [{"stage": "train"}],
+    }

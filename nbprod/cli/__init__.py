@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import keyword
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -25,14 +26,23 @@ GROUPS: dict[str, dict[str, str]] = {
         "models": "List models, their versions and main metrics.",
         "show": "Print a model version: what made it, on which data, how well it does.",
         "fetch": "Get the exact data of a model version back.",
+        "lineage": "Say what made a model version, or what came of some data.",
         "history": "Say who moved which alias of a model, when and why.",
         "verify": "Hold a model version against everything that was recorded of it.",
+        "reproduce": "Run a model version's recipe again, and compare what comes out.",
     },
     "Release": {
         "gate": "Run the gates of a model version.",
         "approve": "Say that you approve of a model version.",
         "promote": "Run the gates and, if they pass, move an alias to a version.",
         "rollback": "Move an alias back to the version before.",
+    },
+    "Operate": {
+        "feedback": "Add what turned out to be true of predictions.",
+    },
+    "Move": {
+        "export": "Write a model version to a folder, or as a bill of materials or provenance.",
+        "import": "Register a model version that was exported elsewhere.",
     },
     "Maintain": {
         "keys": "List, make, pin, rotate and revoke signing keys.",
@@ -54,7 +64,8 @@ class VerbGroup(click.Group):
         """Import the verb's file."""
         if cmd_name not in VERBS:
             return None
-        command: click.Command = importlib.import_module(f"nbprod.cli.{cmd_name}").command
+        file = f"{cmd_name}_" if keyword.iskeyword(cmd_name) else cmd_name
+        command: click.Command = importlib.import_module(f"nbprod.cli.{file}").command
         return command
 
     def resolve_command(

@@ -18,6 +18,7 @@ def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """``-p``, ``-f`` and ``--preset``: values laid over the pipeline's."""
     for option in (
         click.option("-k", "--kernel", metavar="NAME", help="Run all notebooks with this kernel."),
+        click.option("--no-repeats", is_flag=True, help="Run no stage again with other seeds."),
         click.option("--preset", metavar="NAME", help="Values of a preset in the pipeline's file."),
         click.option(
             "-f",

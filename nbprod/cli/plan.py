@@ -43,4 +43,5 @@ def request(target: str | None, options: dict[str, Any]) -> Any:
         stages=options["stages"],
         forced="yes" if options["force"] else "no",
         kernel=options["kernel"] or "",
+        repeating="no" if options["no_repeats"] else "yes",
     )

@@ -68,7 +68,11 @@ def metric_lines(entry: dict[str, Any]) -> list[str]:
     main = entry["model"].get("main_metric")
     metrics = sorted(entry["metrics"], key=lambda m: m["name"] != main)
     lines = render.columns(
-        [(m["name"], render.number(m["value"]), _interval(m["interval"])) for m in metrics if m["dataset"] == "test"]
+        [
+            (m["name"], render.number(m["value"]), _interval(m["interval"]), _spread(m.get("repeats")))
+            for m in metrics
+            if m["dataset"] == "test"
+        ]
     )
     others = list(dict.fromkeys(m["dataset"] for m in entry["metrics"] if m["dataset"] != "test"))
     if others:
@@ -81,6 +85,14 @@ def metric_lines(entry: dict[str, Any]) -> list[str]:
 
 def _interval(bounds: list[float] | None) -> str:
     return f"[{render.number(bounds[0])}, {render.number(bounds[1])}]" if bounds else ""
+
+
+def _spread(values: list[Any] | None) -> str:
+    """The range of a metric over seeds."""
+    if not values:
+        return ""
+    numbers = [float(value) for value in values]
+    return f"{len(values)} seeds: {render.number(min(numbers))} to {render.number(max(numbers))}"
 
 
 def model_lines(model: dict[str, Any]) -> list[str]:

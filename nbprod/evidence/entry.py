@@ -83,6 +83,7 @@ class Evidence:
         artifact: the model as the run left it.
         stages: the stages that made it, as they ended.
         metrics: those that describe it.
+        repeats: stages that ran again with other seeds, for the spread of these metrics: (the stage, its other run).
         source: ``git`` (a dict or ``unknown``), ``measured``, and what `notebooks_entry` gives as ``notebooks``.
         environment: what `nbprod.evidence.environment` gives.
         seed: the seed that the model was fitted with; None if there is none to be seen.
@@ -102,6 +103,7 @@ class Evidence:
     environment: Mapping[str, Any]
     seed: Any = None
     parent: Mapping[str, Any] | None = None
+    repeats: Sequence[tuple[str, StageRun]] = ()
 
 
 def build(evidence: Evidence) -> dict[str, Any]:
@@ -120,7 +122,7 @@ def build(evidence: Evidence) -> dict[str, Any]:
         "source": dict(evidence.source),
         "environment": dict(evidence.environment),
         "inputs": [item.entry() for item in evidence.inputs],
-        "metrics": [metric_entry(metric) for metric in evidence.metrics],
+        "metrics": [metric_entry(metric, evidence.repeats) for metric in evidence.metrics],
         "owner": spec.owner or UNKNOWN,
         "intended_use": spec.intended_use or UNKNOWN,
         "limitations": spec.limitations or UNKNOWN,
@@ -146,6 +148,7 @@ def _model_entry(evidence: Evidence) -> dict[str, JSON]:
         "signature": {key: model.get(key) for key in ("inputs", "outputs", "params")},
         "example": model["example"],
         "example_predictions": model.get("example_predictions"),
+        **({"example_origin": "synthetic"} if model.get("synthetic") and model["example"] is not None else {}),
         "trusted": list(spec.trusted),
         "types": list(model.get("trusted", ())),
         "requirements": list(model["requirements"]),
@@ -166,6 +169,7 @@ def _run_entry(evidence: Evidence) -> dict[str, JSON]:
         "seed": evidence.seed,
         "cells_pending": sum(stage.pending for stage in evidence.stages),
         "stages": [_stage_entry(stage) for stage in evidence.stages],
+        **({"repeats": [_stage_entry(again) for _, again in evidence.repeats]} if evidence.repeats else {}),
     }
 
 
@@ -203,14 +207,25 @@ def notebooks_entry(stages: Sequence[StageRun], sources: Mapping[str, str]) -> l
     ]
 
 
-def metric_entry(metric: Metric) -> dict[str, JSON]:
-    """What the entry says of a metric; its curve stays with the run."""
+def metric_entry(metric: Metric, repeats: Sequence[tuple[str, StageRun]] = ()) -> dict[str, JSON]:
+    """What the entry says of a metric; its curve stays with the run.
+
+    Args:
+        repeats: as of `Evidence`; the metric's values there follow its own.
+    """
+    again = [
+        other.value
+        for stage, run in repeats
+        for other in run.metrics
+        if (stage, other.name, other.dataset) == (metric.stage, metric.name, metric.dataset)
+    ]
     return {
         "name": metric.name,
         "value": metric.value,
         "dataset": metric.dataset,
         "interval": None if metric.interval is None else list(metric.interval),
         "stage": metric.stage,
+        **({"repeats": [metric.value, *again]} if again else {}),
     }
 
 

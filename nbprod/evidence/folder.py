@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -20,13 +20,16 @@ REGISTERED = "registered_model_meta"
 """What MLflow adds to a version that it downloads; no part of the model."""
 
 
-def model_files(folder: Path) -> dict[str, str]:
+def model_files(folder: Path, hash_file: Callable[[Path], str] = sha256_file) -> dict[str, str]:
     """Relative path -> sha256 of every file of a model.
 
     What nbprod or MLflow put beside an earlier version of it is left out; what the model answered to its example, which
     was written together with it, is part of it.
+
+    Args:
+        hash_file: gives a file's sha256.
     """
-    return {name: sha256_file(path) for name, path in _own(folder)}
+    return {name: hash_file(path) for name, path in _own(folder)}
 
 
 def _own(folder: Path) -> Iterator[tuple[str, Path]]:

@@ -1,33 +1,65 @@
-"""Statements: what is said of a version after it was made, without changing it."""
+"""Statements: what is said of a version after it was made, without changing it, signed by who says it."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from nbprod.digest import canonical
 from nbprod.entities import GateResult, ModelVersion, Statement
 from nbprod.errors import ArtifactError
 from nbprod.evidence.entry import plain
+from nbprod.trust.envelope import Vouched, check_detached, sign_detached
+from nbprod.trust.keys import Keys, SigningKey
 
 REGISTRATION = "nbprod/registration/1"
 GATES = "nbprod/gates/1"
 PROMOTION = "nbprod/promotion/1"
 APPROVAL = "nbprod/approval/1"
 
-SCHEMAS = frozenset({REGISTRATION, GATES, PROMOTION, APPROVAL})
+REPRODUCTION = "nbprod/reproduction/1"
+
+SCHEMAS = frozenset({REGISTRATION, GATES, PROMOTION, APPROVAL, REPRODUCTION})
 """What this nbprod can read; every version that was ever written stays here."""
 
+KIND = "application/vnd.nbprod.statement+json"
+"""The type of what is signed: a statement in canonical JSON, without its signatures."""
 
-def registration(version: ModelVersion, *, registry: str, key: str = "", user: str = "") -> Statement:
+
+def signed(statement: Statement, key: SigningKey) -> Statement:
+    """A statement with a key's signature, instead of any that it had."""
+    return replace(statement, signatures=(sign_detached(KIND, _signable(statement), key),))
+
+
+def signature_of(statement: Statement, keys: Keys) -> Vouched:
+    """What a statement's signature is worth; a statement has one, more than that are taken for none."""
+    if len(statement.signatures) != 1:
+        return Vouched(key="", state="unsigned")
+    return check_detached(KIND, _signable(statement), statement.signatures[0], keys)
+
+
+def _signable(statement: Statement) -> bytes:
+    facts = statement.to_dict()
+    del facts["signatures"]
+    return canonical(plain(facts))
+
+
+def registration(
+    version: ModelVersion, *, registry: str, key: str = "", user: str = "", origin: Mapping[str, str] | None = None
+) -> Statement:
     """That a registry gave an entry a name and a version number, which the entry itself cannot know.
 
     Args:
         registry: the registry's URI without credentials.
         key, user: who registered it: id of the key that they sign with, and name on their machine.
+        origin: of an imported version, the registry, name and version that it had where it was exported.
     """
-    by = {"by": {"key": key, "user": user}} if key else {}
+    by: dict[str, Any] = {"by": {"key": key, "user": user}} if key else {}
+    if origin:
+        by["origin"] = dict(origin)
     return Statement(
         schema=REGISTRATION,
         subject=version.digest,
@@ -67,6 +99,17 @@ def approval(subject: str, *, key: str, user: str, reason: str) -> Statement:
     return _made(APPROVAL, subject, {"by": {"key": key, "user": user}, "reason": reason})
 
 
+def reproduction(subject: str, found: dict[str, Any], *, tolerance: float) -> Statement:
+    """What came out when an entry's recipe was run again.
+
+    Args:
+        found: verdict, reason, code, environment and what was compared.
+        tolerance: by how much results may differ.
+    """
+    kept = {key: plain(found[key]) for key in ("verdict", "reason", "code", "environment", "compared")}
+    return _made(REPRODUCTION, subject, {**kept, "tolerance": tolerance})
+
+
 def _made(schema: str, subject: str, body: dict[str, Any]) -> Statement:
     return Statement(
         schema=schema, subject=subject, created=datetime.now(UTC).isoformat(timespec="milliseconds"), body=body
@@ -91,4 +134,4 @@ def read_statement(data: bytes | str, *, file: str | None = None) -> Statement:
         raise ArtifactError(f"has the schema '{schema}', which this nbprod does not know: upgrade nbprod.", file=file)
     if not isinstance(subject, str) or not isinstance(body, dict):
         raise ArtifactError("is no statement of nbprod's: it names no entry.", file=file)
-    return Statement(schema=schema, subject=subject, created=str(content.get("created", "")), body=body)
+    return Statement.from_dict(content)

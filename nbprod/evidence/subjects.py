@@ -78,8 +78,8 @@ def canonical_subject(value: Any) -> str:
     """The one text that stands for an ID, however a file holds it; empty for a value that is missing.
 
     Text stays as it is written, without the blanks around it and in Unicode's composed form (NFC); upper and lower
-    case, and zeros in front, count. A number without a fraction is its digits, so 42, 42.0 and the texts "42" and "42.0" are
-    one subject. A day is ``2026-01-31``, also as a time at midnight.
+    case, and zeros in front, count. A number without a fraction is its digits, so 42, 42.0 and the texts "42" and
+    "42.0" are one subject. A day is ``2026-01-31``, also as a time at midnight.
 
     Raises:
         TypeError: it is a list, a mapping or the like, which identifies nobody.

@@ -4,7 +4,7 @@ Estimators go through skops, never pickle, and are loaded with nbprod's own list
 them.
 """
 
-from nbprod.flavors.facts import ModelFacts, describe
+from nbprod.flavors.facts import ModelFacts, describe, keep_predictions, read_manifest
 from nbprod.flavors.loading import download, import_mlflow, load
 from nbprod.flavors.replay import Replay, Replayed, replay
 from nbprod.flavors.saving import Saved, flavor_of, save, wrap_skops
@@ -20,7 +20,9 @@ __all__ = [
     "download",
     "flavor_of",
     "import_mlflow",
+    "keep_predictions",
     "load",
+    "read_manifest",
     "replay",
     "save",
     "wrap_skops",

@@ -147,6 +147,14 @@ def describe(folder: Path) -> ModelFacts:
     )
 
 
+def keep_predictions(folder: Path, answer: JSON) -> None:
+    """Keep what the model answered to its example, in JSON types: a replay elsewhere must find the same."""
+    target = folder / PREDICTIONS
+    target.parent.mkdir(exist_ok=True)
+    content = {"schema": PREDICTIONS_SCHEMA, "predictions": answer}
+    target.write_text(json.dumps(content, allow_nan=False) + "\n", encoding="utf-8")
+
+
 def _columns(text: object) -> list[JSON] | None:
     found = json.loads(text) if isinstance(text, str) else None
     return found if isinstance(found, list) else None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
 import os
 import shutil
 import tempfile
@@ -14,7 +13,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from nbprod.entities import JSON
 from nbprod.errors import ArtifactError, UsageError
 from nbprod.flavors.answers import plain
 from nbprod.flavors.contents import (
@@ -27,7 +25,7 @@ from nbprod.flavors.contents import (
     refuse_notebook_names,
     root_of,
 )
-from nbprod.flavors.facts import PREDICTIONS, PREDICTIONS_SCHEMA, read_manifest
+from nbprod.flavors.facts import keep_predictions, read_manifest
 from nbprod.flavors.loading import first_line, import_mlflow, load_skops, restored_path, untrusted
 from nbprod.flavors.requirements import environment_for
 from nbprod.flavors.schema import head, signature_of
@@ -183,7 +181,7 @@ def _with_skops(model: Any, folder: Path, *, flavor: str, example: Any, trusted:
     meta = _load_meta(folder)
     meta.flavors[flavor]["skops_trusted_types"] = needed
     meta.save(str(folder / "MLmodel"))
-    _keep_answer(folder, answer)
+    keep_predictions(folder, plain(answer))
     return Saved(flavor=flavor, code=tuple(code.paths), trusted=tuple(needed))
 
 
@@ -215,7 +213,7 @@ def _with_flavor(model: Any, folder: Path, *, flavor: str, example: Any, trusted
     if meta.signature is None:
         meta.signature = signature_of(example, answer)
         meta.save(str(folder / "MLmodel"))
-    _keep_answer(folder, answer)
+    keep_predictions(folder, plain(answer))
     return Saved(flavor=flavor, code=tuple(code.paths), trusted=tuple(sorted(trusted & names)))
 
 
@@ -288,11 +286,3 @@ def _load_meta(folder: Path) -> Any:
     from mlflow.models import Model
 
     return Model.load(str(folder))
-
-
-def _keep_answer(folder: Path, answer: JSON) -> None:
-    """Keep what the model answered to its example: a replay elsewhere must find the same."""
-    target = folder / PREDICTIONS
-    target.parent.mkdir(exist_ok=True)
-    content = {"schema": PREDICTIONS_SCHEMA, "predictions": plain(answer)}
-    target.write_text(json.dumps(content, allow_nan=False) + "\n", encoding="utf-8")

@@ -97,7 +97,7 @@ def not_worse_than(
     interval = widened(found, repeats, confidence=confidence)
     judged = _judged(metric, found, interval, tolerance=tolerance, other=champion.ref)
     details = {**known.details, **found.to_dict(), **judged.details, **_told(repeats)}
-    return replace(judged, reason=with_notes(judged.reason, mine.notes), details=details)
+    return replace(judged, reason=with_notes(judged.reason, (*mine.notes, *_seeds(repeats))), details=details)
 
 
 def widened(found: Comparison, repeats: Repeats, *, confidence: float) -> tuple[float, float]:
@@ -183,6 +183,14 @@ def _repeated(contender: Contender, metric: str, dataset: str) -> tuple[float, .
         if (reported["name"], reported["dataset"]) == (metric, dataset):
             return tuple(value for value in map(float, reported.get("repeats") or ()) if math.isfinite(value))
     return ()
+
+
+def _seeds(repeats: Repeats) -> tuple[str, ...]:
+    """How the spread over seeds is told."""
+    if not repeats.deviation:
+        return ()
+    counts = [str(len(values)) for values in (repeats.candidate, repeats.champion) if len(values) > 1]
+    return (f"the spread over {' and '.join(counts)} seeds, {number(repeats.deviation)}, is counted in",)
 
 
 def _told(repeats: Repeats) -> dict[str, Any]:

@@ -118,7 +118,7 @@ class Contender:
             ArtifactError: its bytes are not to be had, or are no table.
         """
         if role not in self._frames:
-            self._frames[role] = _table(self._source.data(self.input(role)))
+            self._frames[role] = read_table(self._source.data(self.input(role)))
         return self._frames[role]
 
     @property
@@ -182,7 +182,12 @@ class Contender:
         return list(getattr(self.model(), "classes_", ()))
 
 
-def _table(path: Path) -> pd.DataFrame:
+def read_table(path: Path) -> pd.DataFrame:
+    """A file, or a folder of Parquet, as a table.
+
+    Raises:
+        ArtifactError: it is none, or of a format that is not read.
+    """
     import pandas as pd
 
     name = path.name.removesuffix(".gz")

@@ -13,6 +13,7 @@ from nbprod.gates.words import several
 
 APPROVAL = "nbprod/approval/1"
 REGISTRATION = "nbprod/registration/1"
+REPRODUCTION = "nbprod/reproduction/1"
 CLEAN = "a commit and nothing else"
 WORST: tuple[Verdict, ...] = ("failed", "undecided", "passed")
 
@@ -74,6 +75,36 @@ def inputs_unchanged(candidate: Contender, champion: Contender | None) -> GateRe
         observed=f"{same} of {len(inputs)}",
         required=f"{len(inputs)} of {len(inputs)}",
         details=details,
+    )
+
+
+def reproduced(candidate: Contender, champion: Contender | None, *, verdict: str = "within tolerance") -> GateResult:
+    """Its recipe was run again with `nbprod reproduce`, and the same came out; the newest time counts.
+
+    Args:
+        verdict: ``within tolerance``, or ``identical`` where nothing at all may differ.
+    """
+    enough = ("identical", "within tolerance")
+    if verdict not in enough:
+        raise UsageError(f"verdict of the gate reproduced must be one of: {', '.join(enough)}.")
+    done = [
+        statement
+        for statement in candidate.statements
+        if statement.schema == REPRODUCTION and statement.subject == candidate.version.digest
+    ]
+    if not done:
+        reason = f"Nobody ran its recipe again: nbprod reproduce {candidate.ref}"
+        return GateResult(gate="reproduced", verdict="undecided", reason=reason, required=verdict)
+    newest = max(done, key=lambda statement: statement.created)
+    found = str(newest.body.get("verdict"))
+    good = found in enough[: enough.index(verdict) + 1]
+    return GateResult(
+        gate="reproduced",
+        verdict="passed" if good else "undecided" if found == "cannot" else "failed",
+        reason=str(newest.body.get("reason")),
+        observed=found,
+        required=verdict,
+        details={"created": newest.created, "tolerance": newest.body.get("tolerance")},
     )
 
 

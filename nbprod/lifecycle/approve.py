@@ -5,6 +5,7 @@ from __future__ import annotations
 from nbprod.entities import ModelVersion
 from nbprod.errors import UsageError
 from nbprod.evidence.statements import approval
+from nbprod.lifecycle.attesting import attest
 from nbprod.lifecycle.moving import Move, append, current_user, sound_log
 from nbprod.lifecycle.services import open_registry
 from nbprod.lifecycle.versions import find_version
@@ -27,5 +28,5 @@ def approve(text: str, *, reason: str) -> ModelVersion:
             log = sound_log(registry, version.name, keys)
             append(registry, version, Move(action="approve", alias="", reason=reason), keys, log=log)
             statement = approval(version.digest, key=keys.own().id, user=current_user(), reason=reason)
-            registry.attach(version.name, version.version, statement)
+            attest(registry, version, statement, keys)
         return version

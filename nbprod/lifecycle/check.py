@@ -7,9 +7,10 @@ from typing import Any
 
 from nbprod.entities import Fact
 from nbprod.errors import NbprodError
-from nbprod.lifecycle.plan import check_gates
+from nbprod.lifecycle.plan import check_gates, check_log
 from nbprod.lifecycle.workspace import find_pipeline, open_workspace, project_start
 from nbprod.pipeline.bind import bind, problems, warnings
+from nbprod.pipeline.repeats import repeated
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,13 +37,19 @@ def check(target: str | None) -> CheckReport:
     with open_workspace(project_start(target)) as work:
         pipeline = find_pipeline(target, work.project)
         errors = problems(pipeline, work.project, cache=work.index)
-        try:
-            check_gates(pipeline, work)
-        except NbprodError as error:
-            errors.append(error)
+        for check_section in (check_gates, check_log):
+            try:
+                check_section(pipeline, work)
+            except NbprodError as error:
+                errors.append(error)
         found = []
         if not errors:
-            found = warnings(pipeline, bind(pipeline, work.project, cache=work.index), work.project)
+            bound = bind(pipeline, work.project, cache=work.index)
+            found = warnings(pipeline, bound, work.project)
+            try:
+                repeated(pipeline, bound)
+            except NbprodError as error:
+                errors.append(error)
         return CheckReport(
             pipeline=pipeline.path,
             stages=len(pipeline.stages),

@@ -10,6 +10,7 @@ from nbprod.errors import ArtifactError
 from nbprod.gates.spec import read_gates
 from nbprod.gates.table import TableSchema, check_table
 from nbprod.pipeline.attempt import Inspect
+from nbprod.pipeline.repeats import base_name
 
 SHOWN = 3
 """So many faults of a dataset are told."""
@@ -28,7 +29,7 @@ def inspector(pipeline: Pipeline) -> Inspect:
 
     def inspect(stage: str, paths: Mapping[str, Path]) -> Iterator[str]:
         for name, path in paths.items():
-            names = _names(pipeline, stage, name)
+            names = _names(pipeline, base_name(stage), name)
             for dataset, schema in wanted:
                 if dataset in names:
                     yield from _faults(path, schema, name)

@@ -10,16 +10,16 @@ from typing import Any
 from nbprod.digest import sha256_json
 from nbprod.entities import Fact, GateResult, ModelVersion, Statement
 from nbprod.errors import ArtifactError
-from nbprod.evidence.statements import APPROVAL, REGISTRATION
+from nbprod.evidence.statements import APPROVAL, signature_of
 from nbprod.evidence.statements import gates as gates_statement
 from nbprod.gates.contender import Contender, Rules
 from nbprod.gates.spec import GROUP, GateSpec, read_gates
+from nbprod.lifecycle.attesting import attest
 from nbprod.lifecycle.moving import read_log
 from nbprod.lifecycle.sources import Bytes
 from nbprod.lifecycle.workspace import Workspace
 from nbprod.plugins import resolve
 from nbprod.registry import Registry
-from nbprod.trust.folder import check_folder
 from nbprod.trust.keys import Keys
 
 CHAMPION = "champion"
@@ -70,34 +70,34 @@ def judge(work: Workspace, registry: Registry, version: ModelVersion) -> Judgeme
     with ExitStack() as stack:
         source = Bytes(work=work, registry=registry, stack=stack)
         keys = Keys()
-        folder = source.folder(version)  # nothing is asked of a version that was tampered with
+        source.folder(version)  # nothing is asked of a version that was tampered with
         rules = Rules(strict=work.project.settings.strict, licenses=work.project.settings.licenses)
-        statements = confirmed(registry, version, keys, signer=check_folder(folder, keys).key)
+        statements = confirmed(registry, version, keys)
         candidate = Contender(version, source=source, rules=rules, statements=statements)
         champions = _champions(work, registry, version, source)
         results = tuple(_ask(spec, candidate, champions) for spec in specs)
-    statement = gates_statement(version.digest, results, champion=_champion_ref(champions))
-    registry.attach(version.name, version.version, statement)
+    found = gates_statement(version.digest, results, champion=_champion_ref(champions))
+    statement = attest(registry, version, found, keys)
     return Judgement(version=version, results=results, statement=sha256_json(statement.to_dict()))
 
 
-def confirmed(registry: Registry, version: ModelVersion, keys: Keys, *, signer: str) -> tuple[Statement, ...]:
-    """What was said of a version and is vouched for by a signature: whoever writes to the registry could say anything.
+def confirmed(registry: Registry, version: ModelVersion, keys: Keys) -> tuple[Statement, ...]:
+    """What was said of a version by somebody who is trusted: whoever writes to the registry could say anything.
 
-    Approvals count if the signed audit log has them, too, and who registered it if the folder is signed with that key.
-
-    Args:
-        signer: id of the key that the registered folder is signed with.
+    A statement counts if it is about this entry, and signed with a pinned key, by whom it says that it is; an approval
+    if the signed audit log has it, too, so that none can be slipped in later.
     """
     log = read_log(registry, version.name, keys)
     lines = () if log.problems else log.lines
     approvals = {(line.key, line.user) for line in lines if line.action == "approve" and line.entry == version.digest}
     found = []
     for statement in registry.statements(version.name, version.version):
+        vouched = signature_of(statement, keys)
         by = statement.body.get("by")
-        who = (by.get("key"), by.get("user")) if isinstance(by, Mapping) else (None, None)
-        vouched = {APPROVAL: who in approvals, REGISTRATION: who[0] == signer}
-        if vouched.get(statement.schema, True):
+        who = (by.get("key"), by.get("user")) if isinstance(by, Mapping) else (vouched.key, "")
+        if statement.subject != version.digest or vouched.state != "ok" or vouched.key != who[0]:
+            continue
+        if statement.schema != APPROVAL or who in approvals:
             found.append(statement)
     return tuple(found)
 

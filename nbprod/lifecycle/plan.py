@@ -7,13 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nbprod.digest import sha256_bytes
+from nbprod.document import load_yaml
 from nbprod.entities import Pipeline
-from nbprod.errors import UsageError, nearest
+from nbprod.errors import PipelineError, UsageError, nearest
+from nbprod.evidence.card import read_card
 from nbprod.lifecycle.notebooks import pipeline_of_notebook
 from nbprod.lifecycle.workspace import Workspace, find_pipeline, open_workspace, project_start
 from nbprod.pipeline.bind import BoundStage, Setting, bind
 from nbprod.pipeline.graph import ancestors
 from nbprod.pipeline.plan import Decision
+from nbprod.pipeline.repeats import base_name, repeated
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +30,7 @@ class Request:
         stages: run only these and what they need; empty means all.
         kernel: runs all notebooks, whatever kernel they name.
         forced: whether stages run even if nothing changed: ``"no"``, or ``"yes"``.
+        repeating: whether stages with ``repeats`` also run with other seeds: ``"yes"``, or ``"no"``.
     """
 
     target: str | None = None
@@ -35,6 +39,7 @@ class Request:
     stages: tuple[str, ...] = ()
     forced: str = "no"
     kernel: str = ""
+    repeating: str = "yes"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,20 +47,27 @@ class Bound:
     """A pipeline that can be planned and run.
 
     Attributes:
+        repeats: what is run again with other seeds; see `nbprod.pipeline.repeats`.
         partial: whether some of its stages were left out by ``--stage``.
     """
 
     pipeline: Pipeline
     stages: tuple[BoundStage, ...]
+    repeats: tuple[BoundStage, ...] = ()
     forced: tuple[str, ...] = ()
     partial: bool = False
+
+    @property
+    def everything(self) -> tuple[BoundStage, ...]:
+        """The stages, then their repeats."""
+        return (*self.stages, *self.repeats)
 
 
 def plan(request: Request) -> tuple[str, tuple[Decision, ...]]:
     """The pipeline's name, and what would be done with each stage, in order."""
     with open_workspace(project_start(request.target)) as work:
         bound = prepare(request, work)
-        return bound.pipeline.name, work.planner(bound.pipeline, bound.forced).plan(bound.stages)
+        return bound.pipeline.name, work.planner(bound.pipeline, bound.forced).plan(bound.everything)
 
 
 def prepare(request: Request, work: Workspace) -> Bound:
@@ -69,13 +81,18 @@ def prepare(request: Request, work: Workspace) -> Bound:
         settings = (*_preset(pipeline, request.preset), *settings)
     _check_stages(pipeline, request.stages)
     check_gates(pipeline, work)
+    check_log(pipeline, work)
     stages = bind(pipeline, work.project, settings=settings, kernel=request.kernel, cache=work.index)
     chosen = ancestors(pipeline, request.stages) if request.stages else {s.name for s in pipeline.stages}
     names = request.stages or tuple(chosen)
+    taken = tuple(item for item in stages if item.name in chosen)
+    repeats = repeated(pipeline, taken) if request.repeating == "yes" else ()
+    again = tuple(item.name for item in repeats if base_name(item.name) in names)
     return Bound(
         pipeline=pipeline,
-        stages=tuple(item for item in stages if item.name in chosen),
-        forced=names if request.forced == "yes" else (),
+        stages=taken,
+        repeats=repeats,
+        forced=(*names, *again) if request.forced == "yes" else (),
         partial=len(chosen) < len(pipeline.stages),
     )
 
@@ -96,6 +113,27 @@ def check_gates(pipeline: Pipeline, work: Workspace) -> None:
     if work.index.recall(name) is None:
         read_gates(section, file=pipeline.path or None, text=pipeline.text)
         work.index.remember(name, "yes")
+
+
+def check_log(pipeline: Pipeline, work: Workspace) -> None:
+    """Check what the pipeline says of the prediction log, also against the cards of the data that it reads.
+
+    Raises:
+        PipelineError: a key or a value is wrong, or a column that a card marks is kept for no reason.
+    """
+    section = pipeline.sections.get("log")
+    if section is None:
+        return
+    from nbprod.predictions.policy import marked_by, read_log
+
+    policy = read_log(section, file=pipeline.path or None, text=pipeline.text)
+    files = sorted({text for stage in pipeline.stages for text in stage.inputs.values() if "://" not in text})
+    cards = (read_card(work.project.root / text, label=text) for text in files if policy.columns)
+    try:
+        policy.check_reason(marked_by(card for card in cards if card))
+    except UsageError as error:
+        line = load_yaml(pipeline.text, file=pipeline.path).line("log", "inputs") if pipeline.text else None
+        raise PipelineError(error.message, file=pipeline.path or None, line=line) from error
 
 
 def _preset(pipeline: Pipeline, name: str) -> tuple[Setting, ...]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from nbprod.entities import Fact, GateResult, ModelVersion
 from nbprod.errors import GateFailed, UsageError, nearest
 from nbprod.evidence.statements import promotion
+from nbprod.lifecycle.attesting import attest
 from nbprod.lifecycle.judging import CHAMPION, Judgement, judge
 from nbprod.lifecycle.moving import Move, move
 from nbprod.lifecycle.requirements import requirements
@@ -91,9 +92,10 @@ def _promote(work: Workspace, registry: Registry, version: ModelVersion, request
         gates=judged.statement,
         overrides=used,
     )
-    before = move(registry, version, wanted, Keys())
+    keys = Keys()
+    before = move(registry, version, wanted, keys)
     statement = promotion(version.digest, alias=request.alias, before=before, reason=request.reason, overrides=used)
-    registry.attach(version.name, version.version, statement)
+    attest(registry, version, statement, keys)
     return Promoted(version=version, alias=request.alias, before=before, results=results, overrides=used)
 
 

@@ -93,7 +93,7 @@ def _register(work: Workspace, source: Source, request: Registering, run_id: str
     git = git_state(work.project.root)
     datasets = tuple(datasets_of(work, bound, spec, results, MEASURED))
     with open_services(work.project, pipeline=pipeline.name, expects="model") as services:
-        tracking = record_run(work, services, run, git, source=source.label, datasets=datasets)
+        tracking = record_run(work, services, run, git, bound=bound, datasets=datasets)
         assert stage.executed is not None
         candidate = Candidate(
             spec=spec,

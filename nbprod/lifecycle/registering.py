@@ -18,15 +18,18 @@ from nbprod.evidence.environment import environment_entry, freeze_text, python_o
 from nbprod.evidence.folder import assemble, model_files
 from nbprod.evidence.source import GitState
 from nbprod.evidence.statements import registration
+from nbprod.lifecycle.attesting import attest
 from nbprod.lifecycle.datasets import datasets_of
 from nbprod.lifecycle.moving import current_user
 from nbprod.lifecycle.notebooks import with_own_types
 from nbprod.lifecycle.plan import Bound
+from nbprod.lifecycle.privacy import Publishable, publishable, published, without_outputs
 from nbprod.lifecycle.services import Services
 from nbprod.lifecycle.versions import entry_of
 from nbprod.lifecycle.workspace import Workspace, complete
 from nbprod.pipeline.bind import BoundStage
-from nbprod.registry import Registration
+from nbprod.pipeline.repeats import base_name
+from nbprod.registry import Registration, Registry
 from nbprod.store import remove
 from nbprod.trust.folder import sign_folder
 from nbprod.trust.keys import Keys
@@ -71,10 +74,7 @@ def register_candidate(work: Workspace, services: Services, candidate: Candidate
         ArtifactError: the run left no such model, or it does not work outside the project.
         RegistryError: the registry refused.
     """
-    from filelock import FileLock
-
-    uri = work.project.registry_uri()
-    artifact = _model_artifact(candidate)
+    artifact = model_artifact(candidate)
     folder = work.project.root / artifact.uri
     if not candidate.bound.pipeline.path:
         candidate = replace(candidate, spec=with_own_types(candidate.spec, folder))
@@ -82,7 +82,21 @@ def register_candidate(work: Workspace, services: Services, candidate: Candidate
         services.replay.check(folder, candidate.spec.trusted)
     else:  # nobody expected a model, such as one that a module of the project logs
         flavors.replay(folder, trusted=candidate.spec.trusted)
-    evidence, files = gather(work, candidate, artifact)
+    process = services.replay
+    with publishable(
+        work, candidate.bound, candidate.spec, candidate.results, model=folder, git=candidate.git, replay=process
+    ) as shown:
+        return _publish_once(work, services, candidate, shown=shown)
+
+
+def _publish_once(
+    work: Workspace, services: Services, candidate: Candidate, *, shown: Publishable
+) -> tuple[ModelVersion, bool]:
+    """Register, unless another process registered the same keys meanwhile."""
+    from filelock import FileLock
+
+    uri = work.project.registry_uri()
+    evidence, files = gather(work, candidate, shown)
     entry = build(evidence)
     locks = work.project.data / "locks"
     locks.mkdir(parents=True, exist_ok=True)
@@ -91,7 +105,7 @@ def register_candidate(work: Workspace, services: Services, candidate: Candidate
         known = known or _in_registry(work, services, candidate)
         if known:
             return known, False
-        return publish(work, services, candidate, folder=folder, entry=entry, files=files), True
+        return publish(work, services, candidate, folder=shown.model, entry=entry, files=files), True
 
 
 def _in_registry(work: Workspace, services: Services, candidate: Candidate) -> ModelVersion | None:
@@ -109,19 +123,27 @@ def _in_registry(work: Workspace, services: Services, candidate: Candidate) -> M
 
 
 def record_run(
-    work: Workspace, services: Services, run: Run, git: GitState, *, source: str, datasets: Iterable[InputEvidence] = ()
+    work: Workspace,
+    services: Services,
+    run: Run,
+    git: GitState,
+    *,
+    bound: Bound,
+    datasets: Iterable[InputEvidence] = (),
 ) -> str:
     """Record a run in the registry's own terms; returns the registry's id of it.
 
     Args:
-        source: the pipeline's or notebook's file.
+        bound: the pipeline, or the notebook.
         datasets: what is known of those that were read.
     """
+    source = bound.pipeline.path or bound.stages[0].stage.notebook
     tags = {"mlflow.source.name": source} if source else {}
     if git.commit != UNKNOWN:
         tags |= {"mlflow.source.git.commit": git.commit, "mlflow.source.git.branch": git.branch}
     known = {item.artifact.sha256: _profile(item) for item in datasets}
-    return services.registry.record(run, str(work.project.root), tags, known)
+    with published(work, run, bound) as shown:
+        return services.registry.record(shown, str(work.project.root), tags, known)
 
 
 def _profile(item: InputEvidence) -> dict[str, JSON]:
@@ -140,11 +162,11 @@ def publish(
     files: Mapping[str, Path | bytes],
 ) -> ModelVersion:
     """Put the folder together, register it, and say so in a statement and in the index."""
-    name, entry_digest = candidate.spec.name, digest(entry)
+    name, entry_digest, keys = candidate.spec.name, digest(entry), Keys()
     target = work.project.data / "registering" / entry_digest
     try:
         assemble(folder, target, entry=entry, files=files)
-        sign_folder(target, Keys().own())
+        sign_folder(target, keys.own())
         made = services.registry.register(
             Registration(
                 name=name,
@@ -159,20 +181,25 @@ def publish(
         )
     finally:
         remove(target)
-    shown = _shown(work.project.registry_uri())
-    said = registration(made, registry=shown, key=Keys().own().id, user=current_user())
-    services.registry.attach(made.name, made.version, said)
+    shown = shown_registry(work.project.registry_uri())
+    said = registration(made, registry=shown, key=keys.own().id, user=current_user())
+    attest(services.registry, made, said, keys)
     version = replace(made, entry=entry)
+    remember(work, services.registry, version)
+    return version
+
+
+def remember(work: Workspace, registry: Registry, version: ModelVersion) -> None:
+    """Note a new version, with its entry, in the index."""
     uri = work.project.registry_uri()
     work.index.save_version(uri, version)
     if work.index.recall(complete(uri)) is None:
         known = {item.ref for item in work.index.versions(uri)}
-        if {item.ref for item in services.registry.versions()} <= known:
+        if {item.ref for item in registry.versions()} <= known:
             work.index.remember(complete(uri), "yes")
-    return version
 
 
-def _shown(uri: str) -> str:
+def shown_registry(uri: str) -> str:
     """The registry's URI without credentials, and without this machine's paths."""
     scheme, separator, rest = uri.partition("://")
     if scheme == "sqlite":
@@ -180,7 +207,8 @@ def _shown(uri: str) -> str:
     return f"{scheme}{separator}{rest.rpartition('@')[2]}"
 
 
-def _model_artifact(candidate: Candidate) -> Artifact:
+def model_artifact(candidate: Candidate) -> Artifact:
+    """The model as the run left it."""
     stage, _, name = candidate.spec.source.partition(".")
     outputs = candidate.results[stage].outputs
     if name not in outputs:
@@ -192,10 +220,9 @@ def _model_artifact(candidate: Candidate) -> Artifact:
     return outputs[name]
 
 
-def gather(work: Workspace, candidate: Candidate, artifact: Artifact) -> tuple[Evidence, dict[str, Path | bytes]]:
+def gather(work: Workspace, candidate: Candidate, shown: Publishable) -> tuple[Evidence, dict[str, Path | bytes]]:
     """Everything that the entry says, and the files that go beside it."""
-    root = work.project.root
-    folder = root / artifact.uri
+    root, folder = work.project.root, shown.model
     stages = tuple(candidate.results[item.name] for item in candidate.bound.stages)
     kernel = candidate.stage(candidate.model_stage).kernel
     installed = kernel.freeze() if kernel.python else {}
@@ -204,37 +231,51 @@ def gather(work: Workspace, candidate: Candidate, artifact: Artifact) -> tuple[E
     in_keys: dict[str, str] = {}
     for stage in stages:
         in_keys.update(stage.parts.get("distributions", {}))
+    files = _files(candidate, stages, shown, root=root)
+    notebooks = notebooks_entry(stages, sources)
+    if shown.personal:
+        files, notebooks = without_outputs(files, notebooks)
     evidence = Evidence(
         spec=candidate.spec,
         pipeline=candidate.bound.pipeline,
         run=candidate.run,
         stages=stages,
-        model=flavors.describe(folder).to_dict(),
+        model={**flavors.describe(folder).to_dict(), "synthetic": shown.personal},
         files=model_files(folder),
-        artifact=artifact,
+        artifact=model_artifact(candidate),
         metrics=_metrics(candidate.spec, stages),
+        repeats=[(base_name(item.name), candidate.results[item.name]) for item in candidate.bound.repeats],
         inputs=tuple(datasets_of(work, candidate.bound, candidate.spec, candidate.results, candidate.measured)),
         source={
-            "git": candidate.git.entry(),
+            "git": shown.git.entry(),
             "measured": candidate.measured,
-            "notebooks": notebooks_entry(stages, sources),
+            "notebooks": notebooks,
+            **({"outputs": "stripped"} if shown.personal else {}),
         },
         environment=environment_entry(
             python=_python(work, candidate), installed=installed, in_keys=in_keys, measured=candidate.measured
         ),
         seed=candidate.stage(candidate.model_stage).seed,
     )
-    files: dict[str, Path | bytes] = {"freeze.txt": freeze_text(installed).encode()}
+    files["freeze.txt"] = freeze_text(installed).encode()
+    return evidence, files
+
+
+def _files(
+    candidate: Candidate, stages: tuple[StageRun, ...], shown: Publishable, *, root: Path
+) -> dict[str, Path | bytes]:
+    """The notebooks as executed and as written, the difference from the commit, and the pipeline's file."""
+    files: dict[str, Path | bytes] = {}
     for item, stage in zip(candidate.bound.stages, stages, strict=True):
         if stage.executed:
             files[f"notebooks/{item.name}.ipynb"] = root / stage.executed.uri
-        if ours:
+        if candidate.measured == "before_run":
             files[f"source/{item.name}.ipynb"] = item.source.path
-    if candidate.git.diff:
-        files["diff.patch"] = candidate.git.diff
+    if shown.git.diff:
+        files["diff.patch"] = shown.git.diff
     if candidate.bound.pipeline.text:
         files["pipeline.yaml"] = candidate.bound.pipeline.text.encode()
-    return evidence, files
+    return files
 
 
 def _python(work: Workspace, candidate: Candidate) -> str:

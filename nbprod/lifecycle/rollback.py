@@ -5,6 +5,7 @@ from __future__ import annotations
 from nbprod.errors import UsageError
 from nbprod.evidence.audit import Log
 from nbprod.evidence.statements import promotion
+from nbprod.lifecycle.attesting import attest
 from nbprod.lifecycle.judging import CHAMPION
 from nbprod.lifecycle.moving import Move, move, sound_log, target_of
 from nbprod.lifecycle.promote import Promoted
@@ -38,7 +39,7 @@ def rollback(name: str, *, alias: str = CHAMPION, reason: str = "") -> Promoted:
         check_version(work, registry, version)
         move(registry, version, Move(action="rollback", alias=alias, reason=reason), keys)
         statement = promotion(version.digest, alias=alias, before=now, reason=reason, overrides=())
-        registry.attach(version.name, version.version, statement)
+        attest(registry, version, statement, keys)
         return Promoted(version=version, alias=alias, before=now)
 
 

@@ -15,6 +15,7 @@ from nbprod.lifecycle.workspace import Workspace, keys_digest, open_workspace, p
 from nbprod.pipeline.events import StageEnded, Watch
 from nbprod.pipeline.folders import link_latest
 from nbprod.pipeline.plan import Decision
+from nbprod.pipeline.repeats import MARK
 
 
 def run(request: Request, options: RunOptions, watch: Watch) -> RunReport:
@@ -33,7 +34,7 @@ def run(request: Request, options: RunOptions, watch: Watch) -> RunReport:
     with open_workspace(project_start(request.target)) as work:
         bound = prepare(request, work)
         check_inputs(work, bound)
-        decisions = work.planner(bound.pipeline, bound.forced).plan(bound.stages)
+        decisions = work.planner(bound.pipeline, bound.forced).plan(bound.everything)
         if all(decision.action == "reuse" for decision in decisions):
             report = _reuse_all(work, bound, decisions, options, watch)
         else:
@@ -81,7 +82,7 @@ def _reuse_all(
     spec = model_of(bound.pipeline, dict(results), options.name)
     if spec is None or options.registering == "no" or bound.partial:
         return RunReport(run=run)
-    keys = keys_digest(bound.pipeline, bound.stages, {name: result.key for name, result in results.items()})
+    keys = keys_digest(bound.pipeline, bound.everything, {name: result.key for name, result in results.items()})
     known = work.index.version_of_keys(work.project.registry_uri(), spec.name, keys)
     if known:
         return RunReport(run=run, version=known)
@@ -98,7 +99,8 @@ def _restore(work: Workspace, result: StageRun) -> None:
             work.store.place(artifact, path)
     if result.executed and not (work.project.root / result.executed.uri).exists():
         work.store.place_copy(result.executed, work.project.root / result.executed.uri)
-    link_latest(work.project, result.run, result.stage)
+    if MARK not in result.stage:
+        link_latest(work.project, result.run, result.stage)
 
 
 def _save(work: Workspace, bound: Bound, report: RunReport, options: RunOptions) -> RunReport:

@@ -89,7 +89,7 @@ def run_some(work: Workspace, bound: Bound, options: RunOptions, watch: Watch) -
         )
         runner = Runner(bench, work.planner(pipeline, bound.forced), jobs=options.jobs or project.settings.jobs)
         with running_lock(project, run_id):
-            ended = runner.run(bound.stages)
+            ended = runner.run(bound.everything)
         return _after(work, services, Finished(bound=bound, options=options, run=ended, git=git))
 
 
@@ -98,8 +98,8 @@ def _after(work: Workspace, services: Services, finished: Finished) -> RunReport
     notes: list[str] = []
     run = finished.run
     try:
-        source = finished.bound.pipeline.path
-        tracking = record_run(work, services, run, finished.git, source=source, datasets=_datasets(work, finished))
+        datasets = _datasets(work, finished)
+        tracking = record_run(work, services, run, finished.git, bound=finished.bound, datasets=datasets)
     except (RegistryError, CancelledError) as error:
         if run.status == "succeeded" and finished.options.registering == "yes":
             raise
@@ -159,7 +159,7 @@ def _register(
         results=results,
         git=finished.git,
         tracking=finished.tracking,
-        keys=keys_digest(bound.pipeline, bound.stages, {name: result.key for name, result in results.items()}),
+        keys=keys_digest(bound.pipeline, bound.everything, {name: result.key for name, result in results.items()}),
     )
     keys = Keys()
     first = not keys.has_own

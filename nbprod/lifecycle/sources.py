@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from nbprod.digest import sha256_path
+from nbprod.digest import sha256_file, sha256_path
 from nbprod.entities import Artifact, ModelVersion
 from nbprod.errors import ArtifactError
 from nbprod.evidence.folder import model_files
@@ -85,21 +86,23 @@ def check_bytes(work: Workspace, registry: Registry, version: ModelVersion) -> C
         ArtifactError: a file is not the recorded one, or not the one that was signed.
     """
     with ExitStack() as stack:
-        folder = Bytes(work=work, registry=registry, stack=stack).folder(version)
-        found = check_folder(folder, Keys())
+        hash_file = cache(sha256_file)
+        folder = Bytes(work=work, registry=registry, stack=stack).raw_folder(version)
+        compare_files(version, folder, hash_file)
+        found = check_folder(folder, Keys(), hash_file=hash_file)
     if found.state == "bad":
         raise ArtifactError(f"{version.ref} is not what was signed: {' '.join(found.problems)}")
     return found
 
 
-def compare_files(version: ModelVersion, folder: Path) -> None:
+def compare_files(version: ModelVersion, folder: Path, hash_file: Callable[[Path], str] = sha256_file) -> None:
     """Compare the model's files with the entry.
 
     Raises:
         ArtifactError: one was changed, added or taken away.
     """
     recorded: Mapping[str, str] = version.entry["model"]["files"]
-    found = model_files(folder)
+    found = model_files(folder, hash_file)
     for name in sorted({*recorded, *found}):
         if recorded.get(name) != found.get(name):
             what = "is missing" if name not in found else "was added" if name not in recorded else "was changed"

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from nbprod.digest import sha256_file
-from nbprod.entities import Fact, ModelVersion
+from nbprod.entities import ModelVersion
 from nbprod.errors import ArtifactError, NbprodError
+from nbprod.evidence.audit import read_lines
 from nbprod.evidence.entry import digest, validate
+from nbprod.evidence.exported import MODEL, is_export, read_audit, read_export, read_statements
 from nbprod.evidence.folder import ENTRY, model_files
+from nbprod.lifecycle.checks import Check, Verified, of_signature
 from nbprod.lifecycle.history import moved_by_hand
 from nbprod.lifecycle.moving import read_log
+from nbprod.lifecycle.recorded import of_parent, of_statements, of_tags
 from nbprod.lifecycle.services import open_registry
 from nbprod.lifecycle.sources import Bytes
 from nbprod.lifecycle.versions import find_version
@@ -24,56 +29,34 @@ from nbprod.registry import Registry
 from nbprod.trust.folder import check_folder
 from nbprod.trust.keys import Keys
 
-State = Literal["ok", "FAIL", "unknown"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Check(Fact):
-    """One thing that was held against its record.
-
-    Attributes:
-        state: ``unknown`` is what cannot be told; it is never shown as ok.
-        why: a sentence; empty where all is well.
-    """
-
-    name: str
-    state: State
-    why: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verified(Fact):
-    """What was found of a version, or of a folder."""
-
-    ref: str
-    checks: tuple[Check, ...]
-
-    @property
-    def failed(self) -> bool:
-        """Whether anything is not as it was recorded."""
-        return any(check.state == "FAIL" for check in self.checks)
-
 
 def verify(text: str) -> Verified:
-    """Verify a version by its reference, or a registered folder by its path.
+    """Verify a version by its reference, or a registered or exported folder by its path.
 
     Raises:
         UsageError: there is no such version.
     """
     folder = Path(text)
     if (folder / ENTRY).is_file():
-        return Verified(ref=text, checks=tuple(_of_folder(folder, Keys())))
+        return Verified(ref=text, checks=tuple(folder_checks(folder, Keys())))
+    if is_export(folder):
+        return Verified(ref=text, checks=tuple(_of_export(folder, Keys())))
     keys = Keys()
     with open_existing() as work, ExitStack() as stack:
         version = find_version(text, work)
         registry = stack.enter_context(open_registry(work.project))
         source = Bytes(work=work, registry=registry, stack=stack)
-        checks = [*_of_folder(source.raw_folder(version), keys, version=version), *_of_data(version, source)]
+        checks = [*folder_checks(source.raw_folder(version), keys, version=version), *_of_data(version, source)]
+        checks.extend(of_statements(version, registry.statements(version.name, version.version), keys))
+        others = registry.versions(version.name)
+        pointed = next((other for other in others if other.version == version.version), version)
+        checks.append(of_tags(replace(pointed, entry=version.entry)))
+        checks.extend(of_parent(version, others))
         checks.extend(_of_log(registry, version, keys))
         return Verified(ref=version.ref, checks=tuple(checks))
 
 
-def _of_folder(folder: Path, keys: Keys, *, version: ModelVersion | None = None) -> Iterator[Check]:
+def folder_checks(folder: Path, keys: Keys, *, version: ModelVersion | None = None) -> Iterator[Check]:
     """The entry, its signature, the model's files, and what lies beside them."""
     try:
         entry = validate(json.loads((folder / ENTRY).read_text(encoding="utf-8")))
@@ -86,8 +69,9 @@ def _of_folder(folder: Path, keys: Keys, *, version: ModelVersion | None = None)
         )
     else:
         yield Check(name="entry", state="ok")
-    yield _signature(folder, keys)
-    yield _compared("model", entry["model"]["files"], model_files(folder))
+    hash_file = cache(sha256_file)  # every byte is read once
+    yield _signature(folder, keys, hash_file)
+    yield _compared("model", entry["model"]["files"], model_files(folder, hash_file))
     yield _compared("notebooks", *_notebooks(entry, folder))
     yield _beside("environment", folder / "nbprod" / "freeze.txt", entry["environment"]["sha256"])
     git = entry["source"]["git"]
@@ -95,20 +79,32 @@ def _of_folder(folder: Path, keys: Keys, *, version: ModelVersion | None = None)
         yield _beside("diff", folder / "nbprod" / "diff.patch", git["diff_sha256"])
 
 
-def _signature(folder: Path, keys: Keys) -> Check:
-    found = check_folder(folder, keys)
-    match found.state:
-        case "ok":
-            return Check(name="signature", state="ok", why=f"signed with the key {found.key}.")
-        case "unsigned":
-            return Check(name="signature", state="unknown", why="it is not signed.")
-        case "unpinned":
-            why = f"signed with the key {found.key}, which is not pinned: nbprod keys --pin, if you know whose it is."
-        case "revoked":
-            why = f"signed with the key {found.key}, which was revoked."
-        case _:
-            why = "; ".join(found.problems) or "the signature is not of these files."
-    return Check(name="signature", state="FAIL", why=why)
+def _signature(folder: Path, keys: Keys, hash_file: Callable[[Path], str]) -> Check:
+    found = check_folder(folder, keys, hash_file=hash_file)
+    bad = "; ".join(found.problems) or "the signature is not of these files."
+    return of_signature("signature", found.key, found.state, bad=bad)
+
+
+def _of_export(folder: Path, keys: Keys) -> Iterator[Check]:
+    """The list of an export, the registered folder in it, what was said of it, and its history."""
+    try:
+        export = read_export(folder)
+        yield Check(name="export", state="ok")
+    except NbprodError as error:
+        yield Check(name="export", state="FAIL", why=str(error))
+        return
+    yield from folder_checks(folder / MODEL, keys)
+    try:
+        said = tuple(read_statements(folder, export))
+        version = ModelVersion(name=export.name, version=export.version, digest=export.digest)
+        yield from of_statements(version, said, keys)
+    except ArtifactError as error:
+        yield Check(name="statements", state="FAIL", why=str(error))
+    log = read_lines(read_audit(folder, export), keys, model=export.name)
+    # The note of a registry that tells whether the end is missing is not here, so nothing can be said of that.
+    problems = [problem for problem in log.problems if not problem.startswith("the log has")]
+    why = " ".join(problems) or "whether its end is missing cannot be told outside its registry."
+    yield Check(name="audit log", state="FAIL" if problems else "unknown", why=why)
 
 
 def _compared(name: str, recorded: Mapping[str, str], found: Mapping[str, str]) -> Check:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -61,20 +62,44 @@ def find_version(text: str, work: Workspace) -> ModelVersion:
     return chosen
 
 
+def outlines(work: Workspace) -> tuple[ModelVersion, ...]:
+    """All versions with their aliases, and with what lineage needs of their entries (see `Index.outlines`).
+
+    One that has no entry that can be read is there without.
+    """
+    uri = work.project.registry_uri()
+    aliases = _indexed_aliases(work)
+    if aliases is not None:
+        return _pointed_at(work.index.outlines(uri), aliases)
+    found = _remote(work)
+    known = {version.ref: version.entry for version in work.index.outlines(uri)}
+    return tuple(replace(version, entry=known.get(version.ref, {}) if version.entry else {}) for version in found)
+
+
 def _local(work: Workspace, name: str | None) -> tuple[ModelVersion, ...]:
     """What the index knows, with aliases read from a local registry's file.
 
     Nothing where the registry must be asked.
     """
+    aliases = _indexed_aliases(work)
+    if aliases is None:
+        return ()
+    return _pointed_at(work.index.versions(work.project.registry_uri(), name), aliases)
+
+
+def _indexed_aliases(work: Workspace) -> Mapping[str, Mapping[str, str]] | None:
+    """Model -> alias -> version, from a local registry's file; None where the registry must be asked for all."""
     uri = work.project.registry_uri()
     path = local_path(uri)
-    if path is None:
-        return ()
-    aliases = local_aliases(path)
-    if aliases is None or work.index.recall(complete(uri)) is None:
-        return ()
+    if path is None or work.index.recall(complete(uri)) is None:
+        return None
+    return local_aliases(path)
+
+
+def _pointed_at(versions: Iterable[ModelVersion], aliases: Mapping[str, Mapping[str, str]]) -> tuple[ModelVersion, ...]:
+    """Versions with what points at them."""
     found = []
-    for version in work.index.versions(uri, name):
+    for version in versions:
         own = aliases.get(version.name, {})
         pointing = sorted(alias for alias, number in own.items() if number == version.version)
         found.append(replace(version, aliases=tuple(pointing)))

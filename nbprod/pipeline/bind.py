@@ -43,6 +43,7 @@ class BoundStage:
         params: the values that are set, in the types of the parameters cell; others keep the notebook's defaults.
         sources: parameter -> (stage, name) of inputs that other stages make.
         files: parameter -> path or URL of inputs that lie outside the pipeline.
+        repeat: 1; for a repeat with another seed its number, see `nbprod.pipeline.repeats`.
     """
 
     stage: Stage
@@ -52,6 +53,7 @@ class BoundStage:
     params: dict[str, Any] = field(default_factory=dict)
     sources: dict[str, tuple[str, str]] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
+    repeat: int = 1
 
     @property
     def name(self) -> str:

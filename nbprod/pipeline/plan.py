@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from nbprod.config import Project
+from nbprod.document import seconds
 from nbprod.entities import Action, Artifact, StageRun
 from nbprod.errors import StageFailed
 from nbprod.index import Index
 from nbprod.pipeline import fingerprint
 from nbprod.pipeline.bind import BoundStage
 from nbprod.pipeline.inputs import Inputs
-from nbprod.pipeline.spec import seconds
 from nbprod.store import Store
 
 
@@ -90,6 +90,8 @@ class Planner:
             project=self.project.root,
             environment=item.kernel,
         )
+        if item.repeat > 1:  # a repeat is never taken for a stage that was given its seed
+            parts["repeat"] = item.repeat
         key = fingerprint.key(parts)
         found = self.index.result(key)
         reasons = self._reasons(item, parts, found)

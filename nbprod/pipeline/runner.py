@@ -21,6 +21,7 @@ from nbprod.pipeline.bind import BoundStage
 from nbprod.pipeline.events import StageEnded
 from nbprod.pipeline.folders import link_latest
 from nbprod.pipeline.plan import Decision, Planner
+from nbprod.pipeline.repeats import MARK
 from nbprod.store import write_text
 
 
@@ -112,7 +113,7 @@ class Runner:
     def _finish(self, name: str, ended: StageRun) -> None:
         self.done[name] = ended
         self.controls.pop(name, None)
-        if ended.status == "succeeded":
+        if ended.status == "succeeded" and MARK not in name:
             link_latest(self.bench.project, self.bench.run, name)
         self.save("running")
         self.bench.watch(StageEnded(stage=ended))

@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from nbprod.document import Document, describe, load_yaml
+from nbprod.document import Document, describe, load_yaml, seconds
 from nbprod.entities import ModelSpec, Pipeline, Stage
 from nbprod.errors import PipelineError, UsageError, nearest
 
@@ -37,14 +37,6 @@ SECTIONS = ("gates", "log", "monitor", "retrain", "update")
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*\Z")
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 MODEL_NAME = re.compile(r"[^\s/:@.][^\s/:@]*\Z")
-DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d)\Z")
-UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-
-
-def seconds(text: str) -> float | None:
-    """A duration such as ``90s``, ``10m``, ``2h`` or ``1d`` in seconds; None if it is not one."""
-    match = DURATION.match(text.strip())
-    return float(match[1]) * UNITS[match[2]] if match else None
 
 
 def load_pipeline(path: Path, *, label: str) -> Pipeline:

@@ -7,7 +7,6 @@ the payload, so that neither can be taken for another.
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -15,7 +14,7 @@ from typing import Any, Literal
 from nbprod.errors import ArtifactError
 from nbprod.trust.keys import Keys, SigningKey, verify
 
-State = Literal["ok", "unpinned", "revoked", "bad"]
+State = Literal["ok", "unsigned", "unpinned", "revoked", "bad"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,12 +43,48 @@ def seal(kind: str, payload: bytes, key: SigningKey) -> dict[str, Any]:
     Args:
         kind: the payload's type, such as ``application/vnd.in-toto+json``.
     """
-    signature = key.sign(pae(kind, payload))
     return {
         "payloadType": kind,
         "payload": base64.b64encode(payload).decode(),
-        "signatures": [{"keyid": key.id, "sig": base64.b64encode(signature).decode()}],
+        "signatures": [sign_detached(kind, payload, key)],
     }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vouched:
+    """Who vouches for some bytes, and what that is worth.
+
+    Attributes:
+        key: id of the key that it says it was made with; empty if there is none.
+        state: as of `Opened`; ``unsigned`` where there is none.
+    """
+
+    key: str
+    state: State
+
+
+def sign_detached(kind: str, payload: bytes, key: SigningKey) -> dict[str, str]:
+    """An envelope's signature by itself, for a payload that is kept elsewhere."""
+    return {"keyid": key.id, "sig": base64.b64encode(key.sign(pae(kind, payload))).decode()}
+
+
+def check_detached(kind: str, payload: bytes, signed: Mapping[str, Any], keys: Keys) -> Vouched:
+    """What a signature that is kept beside its payload is worth."""
+    try:
+        key, signature = _decoded(signed)
+    except (KeyError, TypeError, ValueError):
+        return Vouched(key="", state="bad")
+    known = keys.find(key)
+    if known is None:
+        return Vouched(key=key, state="unpinned")
+    if not verify(known, pae(kind, payload), signature):
+        return Vouched(key=key, state="bad")
+    return Vouched(key=key, state="revoked" if known.status == "revoked" else "ok")
+
+
+def _decoded(signed: Mapping[str, Any]) -> tuple[str, bytes]:
+    """A signature's key id and bytes; binascii's error is a ValueError."""
+    return str(signed["keyid"]), base64.b64decode(signed["sig"], validate=True)
 
 
 def open_envelope(envelope: Mapping[str, Any], keys: Keys, *, kind: str) -> Opened:
@@ -64,15 +99,11 @@ def open_envelope(envelope: Mapping[str, Any], keys: Keys, *, kind: str) -> Open
     try:
         payload = base64.b64decode(envelope["payload"], validate=True)
         (signed,) = envelope["signatures"]
-        key, signature = str(signed["keyid"]), base64.b64decode(signed["sig"], validate=True)
+        _decoded(signed)
         found = str(envelope["payloadType"])
-    except (KeyError, TypeError, ValueError, binascii.Error) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise ArtifactError("is no signed envelope: it is damaged.") from error
     if found != kind:
         raise ArtifactError(f"is a signed envelope of the type {found}, not {kind}.")
-    known = keys.find(key)
-    if known is None:
-        return Opened(payload=payload, key=key, state="unpinned")
-    if not verify(known, pae(kind, payload), signature):
-        return Opened(payload=payload, key=key, state="bad")
-    return Opened(payload=payload, key=key, state="revoked" if known.status == "revoked" else "ok")
+    checked = check_detached(kind, payload, signed, keys)
+    return Opened(payload=payload, key=checked.key, state=checked.state)

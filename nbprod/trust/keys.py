@@ -184,6 +184,15 @@ class Keys:
             os.replace(private_file(self.folder, text.encode()), self.folder / KNOWN)
 
 
+def id_of(pem: str) -> str:
+    """The id of a public key.
+
+    Raises:
+        UsageError: it is no P-256 key in PEM.
+    """
+    return _id(_load_public(pem))
+
+
 def default_folder() -> Path:
     """Where this user's keys are."""
     if chosen := os.environ.get("NBPROD_KEYS"):

@@ -6,11 +6,18 @@ from typing import Any
 
 from nbprod.entities import Artifact, CellError, GateResult, Metric, ModelVersion, Run, StageRun
 from nbprod.evidence.audit import AuditLine
+from nbprod.evidence.compare import Compared
+from nbprod.evidence.lineage import Graph, Node, Use
+from nbprod.lifecycle.checks import Check, Verified
+from nbprod.lifecycle.export import Exported
+from nbprod.lifecycle.feedback import Told
 from nbprod.lifecycle.history import History
+from nbprod.lifecycle.import_ import Imported
 from nbprod.lifecycle.judging import Judgement
+from nbprod.lifecycle.lineage import Lineage
 from nbprod.lifecycle.promote import Promoted
 from nbprod.lifecycle.report import RunReport
-from nbprod.lifecycle.verify import Check, Verified
+from nbprod.lifecycle.reproduce import Reproduction
 from nbprod.lifecycle.versions import Shown
 
 ENTRY: dict[str, Any] = {"name": "churn", "metrics": [{"name": "auc", "value": 0.5, "dataset": "test"}], "model": {}}
@@ -40,6 +47,8 @@ LINE = AuditLine(
     version="3", alias="champion", before="2", reason="better",
 )  # fmt: skip
 
+SAME = Compared(what="test/auc", agreement="identical", recorded="0.8", found="0.8")
+GROUP = Compared(what="test[sex=1]/auc", agreement="identical", recorded="0.8", found="0.8")
 REPORT = RunReport(run=Run(id="r1", pipeline="p", status="succeeded", stages=(DONE,)), version=VERSION)
 
 ANSWERS: dict[str, Any] = {
@@ -50,9 +59,25 @@ ANSWERS: dict[str, Any] = {
     "versions.fetch": (VERSION, ()),
     "versions.runs": (REPORT.run,),
     "history.history": History(name="churn", lines=(LINE,)),
+    "lineage.lineage": Lineage(
+        subject="data.csv",
+        kind="data",
+        roots=("data:0",),
+        graph=Graph(nodes=(Node(id="data:0", kind="data", label="data.csv", facts={"sha256": "0" * 64}),)),
+        uses=(Use(version="churn/3", uses=("train",)),),
+        notes=("data.csv was changed.",),
+    ),
+    "export.export": Exported(ref="churn/3", target="out", format="folder", files=3, bytes=100, key="0123456789abcdef"),
+    "import_.import_version": Imported(
+        version=VERSION, origin="churn/1 in sqlite", registered=True, statements=2, notes=("its parent is not here.",)
+    ),
     "verify.verify": Verified(ref="churn/3", checks=(Check(name="entry", state="ok"),)),
+    "reproduce.reproduce": Reproduction(
+        version=VERSION, verdict="identical", reason="All is the same.", compared=(SAME, *[GROUP] * 3)
+    ),
     "gate.gate": Judgement(version=VERSION, results=(PASSED,)),
     "approve.approve": VERSION,
+    "feedback.feedback": Told(model="churn", file="late.csv", rows=2, recorded=2, names={"truth": 2}),
     "promote.promote": Promoted(version=VERSION, alias="champion", before="2", results=(PASSED,)),
     "rollback.rollback": Promoted(version=VERSION, alias="champion", before="4"),
 }
@@ -68,12 +93,17 @@ CALLS = {
     "models": ("models",),
     "show": ("show", "churn/3"),
     "fetch": ("fetch", "churn/3"),
+    "lineage": ("lineage", "data.csv"),
     "history": ("history", "churn"),
     "verify": ("verify", "churn/3"),
+    "reproduce": ("reproduce", "churn/3"),
     "gate": ("gate", "churn/3"),
     "approve": ("approve", "churn/3", "--reason", "read it"),
     "promote": ("promote", "churn/3"),
+    "feedback": ("feedback", "churn", "data.csv"),
     "rollback": ("rollback", "churn"),
+    "export": ("export", "churn/3", "out"),
+    "import": ("import", "out"),
     "keys": ("keys",),
 }
 """How each verb is called."""

@@ -94,11 +94,7 @@ def test_without_a_verb_there_is_help(nbprod: Call) -> None:
     ("verb", "hint"),
     [
         ("rnu", " Did you mean 'run'?"),
-        (
-            "xyz",
-            " There is: approve, check, fetch, gate, history, init, keys, models, plan, promote, register, rollback, "
-            "run, runs, show, verify.",
-        ),
+        ("xyz", f" There is: {', '.join(sorted(VERBS))}."),
     ],
 )
 def test_an_unknown_verb_gets_the_nearest(nbprod: Call, verb: str, hint: str) -> None:
@@ -144,6 +140,7 @@ ERRORS = [
     errors.AliasConflict,
     errors.GateFailed,
     errors.DeployError,
+    errors.JournalFull,
 ]
 
 

@@ -147,11 +147,11 @@ def test_a_line_that_names_another_signer_is_seen(keys: Keys) -> None:
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
-@given(st.integers(0, 2), st.data())
-def test_no_byte_can_be_changed_unseen(keys: Keys, which: int, data: st.DataObject) -> None:
+@given(st.integers(0, 2), st.integers(0, 10_000), st.integers(1, 94))
+def test_no_byte_can_be_changed_unseen(keys: Keys, which: int, place: int, shift: int) -> None:
     texts = a_log(keys)
     noted = head(texts)
-    place = data.draw(st.integers(0, len(texts[which]) - 1))
-    other = data.draw(st.characters(min_codepoint=32, max_codepoint=126).filter(lambda c: c != texts[which][place]))
+    place %= len(texts[which])  # no two signatures of a key are equally long
+    other = chr(32 + (ord(texts[which][place]) - 32 + shift) % 95)
     texts[which] = texts[which][:place] + other + texts[which][place + 1 :]
     assert problems(texts, keys, noted) != ()

@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from nbprod.entities import GateResult, ModelVersion, Statement
 from nbprod.errors import ArtifactError
-from nbprod.evidence.statements import SCHEMAS, approval, gates, promotion, read_statement, registration
+from nbprod.evidence.statements import (
+    GATES,
+    SCHEMAS,
+    approval,
+    gates,
+    promotion,
+    read_statement,
+    registration,
+    reproduction,
+    signature_of,
+    signed,
+)
 from nbprod.registry.statements import statement_bytes
+from nbprod.trust.keys import Keys
 
 EXAMPLES = Path(__file__).with_name("examples")
 VERSION = ModelVersion(name="churn", version="3", digest="d" * 64, created="2026-01-01T12:00:00.000+00:00")
@@ -64,6 +78,22 @@ def test_a_statement_that_was_written_once_can_be_read_for_ever(schema: str) -> 
 
     assert statement.schema == schema
     assert statement.subject == "d" * 64
+
+
+def test_a_signature_is_of_all_that_a_statement_says() -> None:
+    keys = Keys()
+    said = signed(approval("d" * 64, key=keys.own().id, user="ana", reason="read it"), keys.own())
+    assert signature_of(read_statement(statement_bytes(said)), keys).state == "ok"
+    changes: tuple[dict[str, Any], ...] = ({"subject": "e" * 64}, {"schema": GATES}, {"created": ""}, {"body": {}})
+    for change in changes:
+        assert signature_of(replace(said, **change), keys).state == "bad"
+    assert signature_of(replace(said, signatures=()), keys).state == "unsigned"
+
+
+def test_a_recipe_that_was_run_again_is_told_with_its_tolerance() -> None:
+    found = {"verdict": "different", "reason": "r", "code": "c", "environment": "e", "compared": [float("nan")]}
+    statement = reproduction("d" * 64, {**found, "version": "not kept"}, tolerance=0.1)
+    assert statement.body == {**found, "compared": ["nan"], "tolerance": 0.1}
 
 
 @pytest.mark.parametrize(

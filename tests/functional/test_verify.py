@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +47,12 @@ def checks(project: Project, ref: str = "line/1", code: int = 0) -> dict[str, tu
 def test_a_version_that_nobody_touched_is_what_was_recorded(project: Project) -> None:
     found = checks(project)
     assert {name: state for name, (state, _) in found.items()} == dict.fromkeys(
-        ("entry", "signature", "model", "notebooks", "environment", "data train", "audit log", "aliases"), "ok"
-    )
+        (
+            "entry", "signature", "model", "notebooks", "environment", "data train", "registration", "statements",
+            "tags", "audit log", "aliases",
+        ),
+        "ok",
+    )  # fmt: skip
 
 
 def test_the_registered_folder_itself_can_be_verified(project: Project) -> None:
@@ -93,6 +100,31 @@ def test_data_that_are_gone_are_unknown_and_never_ok(project: Project) -> None:
         store.rename(project.root / ".nbprod" / "store")
     assert state == "unknown"
     assert "neither in the store nor unchanged at train.csv" in why
+
+
+def test_a_tag_and_a_statement_that_somebody_changed_fail(project: Project) -> None:
+    database = project.root / ".nbprod" / "mlflow.db"
+    promoted = next(path for path in project.root.rglob("statements/*.json") if "promotion" in path.read_text())
+    content = promoted.read_text()
+    with closing(sqlite3.connect(database)) as db:
+        change = "update model_version_tags set value = ? where key = 'nbprod.digest'"
+        ((before,),) = db.execute("select value from model_version_tags where key = 'nbprod.digest'").fetchall()
+        db.execute(change, ("0" * 64,))
+        db.commit()
+        forged = content.replace('"the first"', '"all passed"').encode()
+        promoted.with_name(f"{hashlib.sha256(forged).hexdigest()}.json").write_bytes(forged)
+        promoted.unlink()
+        try:
+            found = checks(project, code=4)
+        finally:
+            db.execute(change, (before,))
+            db.commit()
+            promoted.with_name(f"{hashlib.sha256(forged).hexdigest()}.json").unlink()
+            promoted.write_text(content)
+    assert found["tags"] == ("FAIL", f"the tag nbprod.digest is {'0' * 64}, and the entry says {before}.")
+    assert found["statements"][0] == "FAIL"
+    assert "nbprod/promotion/1" in found["statements"][1]
+    assert found["statements"][1].endswith("was changed after it was signed.")
 
 
 def test_an_edited_audit_line_and_a_cut_log_fail(project: Project) -> None:

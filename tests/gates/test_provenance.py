@@ -13,7 +13,7 @@ from nbprod.errors import ArtifactError, UsageError
 from nbprod.evidence import statements as written
 from nbprod.gates import provenance
 from nbprod.gates.contender import Rules
-from nbprod.gates.provenance import approved, clean_source, inputs_unchanged, regression
+from nbprod.gates.provenance import approved, clean_source, inputs_unchanged, regression, reproduced
 from nbprod.gates.spec import read_gates
 from tests.gates.made import contender
 
@@ -35,7 +35,8 @@ def test_their_options_are_read_from_yaml() -> None:
 
 
 def test_the_schemas_are_those_that_statements_are_written_with() -> None:
-    assert (provenance.APPROVAL, provenance.REGISTRATION) == (written.APPROVAL, written.REGISTRATION)
+    ours = (provenance.APPROVAL, provenance.REGISTRATION, provenance.REPRODUCTION)
+    assert ours == (written.APPROVAL, written.REGISTRATION, written.REPRODUCTION)
 
 
 def test_a_commit_and_nothing_else_is_clean() -> None:
@@ -151,6 +152,38 @@ def test_an_unknown_author_leaves_it_undecided() -> None:
     assert judged(said(written.APPROVAL, "k2", "bob")).verdict == "undecided"
     assert judged(said(written.APPROVAL, "k2", "bob"), not_author=False).verdict == "passed"
     assert judged().verdict == "failed"
+
+
+def run_again(verdict: str, created: str = "2026-01-01") -> Statement:
+    body = {"verdict": verdict, "reason": f"It was {verdict}.", "tolerance": 0.01}
+    return Statement(schema=written.REPRODUCTION, subject=contender().version.digest, created=created, body=body)
+
+
+@pytest.mark.parametrize(
+    ("found", "wanted", "verdict"),
+    [
+        ("identical", "identical", "passed"),
+        ("identical", "within tolerance", "passed"),
+        ("within tolerance", "within tolerance", "passed"),
+        ("within tolerance", "identical", "failed"),
+        ("different", "within tolerance", "failed"),
+        ("cannot", "within tolerance", "undecided"),
+    ],
+)
+def test_a_recipe_that_was_run_again_is_judged_by_what_came_out(found: str, wanted: str, verdict: str) -> None:
+    result = reproduced(contender(statements=[run_again(found)]), None, verdict=wanted)
+    assert (result.verdict, result.observed, result.reason) == (verdict, found, f"It was {found}.")
+
+
+def test_the_newest_time_counts_and_never_is_undecided() -> None:
+    both = [run_again("different", "2026-01-02"), run_again("identical", "2026-01-01")]
+    assert reproduced(contender(statements=both), None).verdict == "failed"
+    never = reproduced(contender(), None)
+    assert (never.verdict, "nbprod reproduce" in never.reason) == ("undecided", True)
+    other = Statement(schema=written.REPRODUCTION, subject="0" * 64, body={"verdict": "identical"})
+    assert reproduced(contender(statements=[other]), None).verdict == "undecided"
+    with pytest.raises(UsageError, match="must be one of: identical, within tolerance"):
+        reproduced(contender(), None, verdict="different")
 
 
 def test_no_approval_at_all_cannot_be_asked_for() -> None:

@@ -106,3 +106,30 @@ def test_checking_tells_every_error_with_its_fields(project: Lab) -> None:
         "pipelines/p.yaml:4: notebooks/b.ipynb (cell 1) has no parameter 'y'. There is: n, x."
     )
     assert report.warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("log", "said"),
+    [
+        ("{inputs: al}", "pipelines/p.yaml:6: log.inputs must be `all`, `none` or a list of columns"),
+        ("{retian: 90d}", "pipelines/p.yaml:6: unknown key 'retian' in log. Did you mean 'retain'?"),
+        (
+            "{inputs: [age, name]}",
+            "pipelines/p.yaml:6: log.inputs names columns that a dataset card marks: 'name' (personal); say why",
+        ),
+        ("{inputs: [age, name], because: a court wants it}", ""),
+        ("{inputs: [age], retain: 90d}", ""),
+    ],
+)
+def test_the_policy_of_the_log_is_checked_before_anything_runs(project: Lab, log: str, said: str) -> None:
+    project.file("d.csv")
+    (project.root / "d.csv.card.yaml").write_text("personal: [name]\n")
+    project.notebook("b", "read(x)", parameters="x = ''  # input\nn = 10\nd = ''  # input")
+    text = THREE.replace("{x: a.out}", "{x: a.out, d: d.csv}").replace("presets:", f"log: {log}\npresets:")
+    project.pipeline(text)
+    found = [error["text"] for error in check(None).errors]
+    assert [text[: len(said)] for text in found] == ([said] if said else [])
+    if said:
+        with pytest.raises(UsageError) as caught:
+            prepared()
+        assert str(caught.value) == found[0]

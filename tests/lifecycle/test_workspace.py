@@ -96,7 +96,9 @@ def test_the_digest_of_keys_depends_on_every_key_and_on_no_order(project: Lab) -
     assert keys_digest(PLAIN, bound, {"a": "k1"}) != keys_digest(PLAIN, bound, {"a": "k2"})
 
 
-def test_other_gates_make_another_version(lab: Lab) -> None:
+def test_other_gates_and_another_policy_of_the_log_make_another_version(lab: Lab) -> None:
     gated = replace(PLAIN, sections={"gates": [{"size": {"at_most": "5MB"}}]})
     other = replace(PLAIN, sections={"gates": [{"size": {"at_most": "6MB"}}], "log": {}})
-    assert len({keys_digest(pipeline, (), {}) for pipeline in (PLAIN, gated, other)}) == 3
+    logged = replace(PLAIN, sections={"log": {"inputs": "none"}})
+    assert len({keys_digest(pipeline, (), {}) for pipeline in (PLAIN, gated, other, logged)}) == 4
+    assert keys_digest(replace(PLAIN, sections={"monitor": {"x": 1}}), (), {}) == keys_digest(PLAIN, (), {})

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from nbprod.document import seconds
 from nbprod.entities import ModelSpec, Pipeline, Stage
 from nbprod.errors import PipelineError, UsageError
-from nbprod.pipeline.spec import KEYS, check_model_name, load_pipeline, parse_pipeline, seconds
+from nbprod.pipeline.spec import KEYS, check_model_name, load_pipeline, parse_pipeline
 
 WHOLE = """\
 name: employment

@@ -8,6 +8,7 @@ from typing import Any
 
 from nbprod.entities import Artifact, ModelVersion
 from nbprod.errors import GateFailed, NbprodError, UsageError
+from nbprod.evidence.lineage import INHERITS
 from nbprod.evidence.subjects import NOBODY
 from nbprod.evidence.tombstones import SHOWN, Erased
 from nbprod.lifecycle.plan import Bound
@@ -54,7 +55,7 @@ def holding(work: Workspace, bound: Bound) -> Inspect:
 
     They were looked at before the run, but may have been replaced since.
     """
-    texts = {item.name: tuple(item.files.values()) for item in bound.stages}
+    texts = {item.name: tuple(item.files.values()) for item in bound.everything}
 
     def inspect(stage: str, paths: Mapping[str, Path]) -> Iterator[str]:
         try:
@@ -137,11 +138,11 @@ def _check(indexes: Indexes, version: ModelVersion, item: ModelVersion, erased: 
 
 
 def _lineage(work: Workspace, version: ModelVersion) -> Iterator[ModelVersion]:
-    """A version, and those that it was made from."""
+    """A version, and those from which it goes on learning; one that was trained anew inherits nothing."""
     yield version
     known: dict[str, ModelVersion] | None = None
     seen = {version.digest}
-    while parent := version.entry.get("parent"):
+    while (parent := version.entry.get("parent")) and parent["relation"] == INHERITS:
         known = {item.digest: item for item in known_versions(work)} if known is None else known
         found = known.get(str(parent["digest"]))
         if found is None or found.digest in seen:
