@@ -14,8 +14,8 @@ from nbprod.evidence.audit import Chain, read_chain, seal_line
 from nbprod.registry.auditing import ERASURES
 from nbprod.trust.keys import Keys, SigningKey
 
-SCHEMA = "nbprod/erasure/1"
-KIND = "application/vnd.nbprod.erasure+json"
+SCHEMA = "nbprod/tombstone/1"
+KIND = "application/vnd.nbprod.tombstone+json"
 """The type of a line's payload in its envelope."""
 
 SHOWN = 8

@@ -17,6 +17,7 @@ from nbprod.errors import ArtifactError, NbprodError
 from nbprod.evidence.card import card_path, read_card
 from nbprod.evidence.source import GitState
 from nbprod.evidence.stripping import stripped_bytes, without_notebooks
+from nbprod.evidence.subjects import NOBODY
 from nbprod.evidence.synthetic import synthetic_rows
 from nbprod.flavors.facts import PREDICTIONS
 from nbprod.flavors.replay import Replay
@@ -33,7 +34,7 @@ EXAMPLE_KEY = "saved_input_example_info"
 
 def is_personal(card: DatasetCard | None) -> bool:
     """Whether a card says that rows are about people."""
-    return card is not None and bool(card.personal or card.sensitive or card.subject)
+    return card is not None and bool(card.personal or card.sensitive or card.subject.casefold() not in ("", NOBODY))
 
 
 def cards_of(work: Workspace, bound: Bound) -> dict[str, DatasetCard]:

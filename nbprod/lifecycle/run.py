@@ -7,10 +7,10 @@ from dataclasses import replace
 
 from nbprod.entities import Run, StageRun
 from nbprod.errors import UsageError
+from nbprod.evidence.card import read_card
 from nbprod.lifecycle.notebooks import expected_model, model_of, save_pipeline, with_own_types
 from nbprod.lifecycle.plan import Bound, Request, prepare
 from nbprod.lifecycle.report import RunOptions, RunReport
-from nbprod.lifecycle.subject.blocking import check_inputs
 from nbprod.lifecycle.workspace import Workspace, keys_digest, open_workspace, project_start
 from nbprod.pipeline.events import StageEnded, Watch
 from nbprod.pipeline.folders import link_latest
@@ -25,7 +25,7 @@ def run(request: Request, options: RunOptions, watch: Watch) -> RunReport:
         The run as it ended, failed stages included.
 
     Raises:
-        UsageError: it cannot be run as asked; nothing was started.
+        UsageError: it cannot be run as asked, or an input holds a subject who is erased; nothing was started.
         ArtifactError: the model does not work outside the project.
         RegistryError: the registry refused; what ran is kept, and the next run registers it.
     """
@@ -33,7 +33,7 @@ def run(request: Request, options: RunOptions, watch: Watch) -> RunReport:
         raise UsageError("running notebooks is not supported on Windows: use WSL; plan, models and show work.")
     with open_workspace(project_start(request.target)) as work:
         bound = prepare(request, work)
-        check_inputs(work, bound)
+        _check_subjects(work, bound)
         decisions = work.planner(bound.pipeline, bound.forced).plan(bound.everything)
         if all(decision.action == "reuse" for decision in decisions):
             report = _reuse_all(work, bound, decisions, options, watch)
@@ -45,6 +45,16 @@ def run(request: Request, options: RunOptions, watch: Watch) -> RunReport:
         if options.save == "yes":
             report = _save(work, bound, report, options)
         return report
+
+
+def _check_subjects(work: Workspace, bound: Bound) -> None:
+    """Index who is in the inputs, and refuse those who are erased; nothing is loaded where no card names a subject."""
+    texts = {text for item in bound.stages for text in item.files.values() if "://" not in text}
+    cards = (read_card(work.project.root / text, label=text) for text in texts)
+    if any(card and card.subject for card in cards):
+        from nbprod.lifecycle.subject.blocking import check_inputs
+
+        check_inputs(work, bound)
 
 
 def _check_environment(bound: Bound, decisions: tuple[Decision, ...]) -> None:

@@ -169,14 +169,14 @@ def declared(work: Workspace, texts: Iterable[str]) -> Iterator[tuple[str, Path,
     """The inputs whose cards name a subject column, each measured and indexed: text, path, dataset.
 
     Args:
-        texts: paths and URLs as a pipeline names them.
+        texts: paths as a pipeline names them; URLs have no cards.
 
     Raises:
         PipelineError: there is no such column.
     """
     indexes = Indexes(work=work)
-    for text in dict.fromkeys(texts):
-        path = work.inputs.path(Artifact(name="", uri=text, sha256="", size=0))
+    for text in dict.fromkeys(text for text in texts if "://" not in text):
+        path = work.project.root / text
         if not path.exists() or not (column := subject_of(path, label=text)) or column == NOBODY:
             continue
         artifact = work.store.artifact(path, name=path.name, uri=text, role="input")
