@@ -25,7 +25,8 @@ def print_trace(found: Trace, *, title: str) -> None:
     tokens = ", ".join(token[:SHOWN] for token in found.tokens[:5]) + (" ..." if len(found.tokens) > 5 else "")
     click.echo(f"{click.style(title, bold=True)}  token {tokens}")
     for role, heading in WHERE.items():
-        _section(heading, [_place(place) for place in found.places if place.role == role])
+        there = [place for place in found.places if place.role == role and (place.here or place.kept or role == "data")]
+        _section(heading, [_place(place) for place in there])
     _section("Versions", [_version(version) for version in found.versions])
     _section("Aliases", [(alias, "", "points at a version that learned from the subject") for alias in found.aliases])
     logs = [(log.path, _state(log.state), f"{log.rows} predictions") for log in found.logs if log.state != "absent"]
@@ -99,6 +100,8 @@ def _steps(done: Done) -> Iterator[str]:
             f"delete the copies ({kept} in the store, {len(found.copies)} in runs/, {rows} predictions): "
             "nbprod subject erase --delete-copies --reason TEXT"
         )
+    for id in found.tracked:
+        yield f"look into the MLflow run {id}, which a notebook made by itself: nbprod does not know what it logged"
     for version in found.versions:
         if version.state in ("holds", "derived"):
             yield f"delete {version.ref} in the registry by hand, when nothing needs it: nbprod never changes a version"

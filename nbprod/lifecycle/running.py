@@ -19,6 +19,7 @@ from nbprod.lifecycle.registering import Candidate, record_run, register_candida
 from nbprod.lifecycle.report import RunOptions, RunReport
 from nbprod.lifecycle.services import RegistryTracking, Services, open_services
 from nbprod.lifecycle.subject.blocking import holding
+from nbprod.lifecycle.subject.indexing import index_outputs
 from nbprod.lifecycle.workspace import Workspace, keys_digest
 from nbprod.pipeline.attempt import Bench
 from nbprod.pipeline.events import Watch
@@ -107,6 +108,7 @@ def _after(work: Workspace, services: Services, finished: Finished) -> RunReport
         notes.append(f"the run could not be recorded in MLflow: {error}")
     if run.status != "succeeded":
         return RunReport(run=run, notes=tuple(notes))
+    index_outputs(work, finished.bound, run)
     version, registered, more = _register(work, services, replace(finished, tracking=tracking))
     report = RunReport(run=run, version=version, registered=registered, notes=(*notes, *more))
     return _judged(work, services, report) if registered else report

@@ -97,13 +97,16 @@ def _unknown(item: Erased, found: Found) -> str:
     )
 
 
-def check_version(work: Workspace, registry: Registry, version: ModelVersion) -> None:
+def check_version(
+    work: Workspace, registry: Registry, version: ModelVersion, *, refused: str = "no alias moves to {}"
+) -> None:
     """Refuse to move an alias to a version that learned from a subject who is erased, or that comes from such a one.
 
     A closed erasure counts for the versions that are older than its closing: they remember what was erased.
 
     Args:
         version: with its entry.
+        refused: what is not done to it, if that is something else.
 
     Raises:
         GateFailed: its data, or those of a version that it was made from, held such a subject, or may have.
@@ -119,21 +122,19 @@ def check_version(work: Workspace, registry: Registry, version: ModelVersion) ->
     for erased in log.sound().erased:
         for item in lineage:
             if erased.open or (erased.closed and item.created < erased.closed):
-                _check(indexes, version, item, erased)
+                _check(indexes, item, erased, refused=refused.format(version.ref))
 
 
-def _check(indexes: Indexes, version: ModelVersion, item: ModelVersion, erased: Erased) -> None:
+def _check(indexes: Indexes, item: ModelVersion, erased: Erased, *, refused: str) -> None:
     for dataset in outside(item):
         found = indexes.ask(dataset, question_of([erased]))
         if found.answer in ("absent", "nameless"):
             continue
-        comes = "" if item.ref == version.ref else f" comes from {item.ref}, which"
         held = "was made from data that held" if found.answer == "holds" else "was made from data that may have held"
         why = f" (it {found.why.rstrip('.')})" if found.answer == "unknown" else ""
         raise GateFailed(
-            f"no alias moves to {version.ref}: it{comes} {held} a subject who is erased ({shown(erased)}), "
-            f"{dataset.artifact.uri}{why}; nothing overrides that: remove the rows, train again with `nbprod run` and "
-            "move the alias to the new version."
+            f"{refused}: {item.ref} {held} a subject who is erased ({shown(erased)}), {dataset.artifact.uri}{why}; "
+            "nothing overrides that: remove the rows, train again with `nbprod run` and use the new version."
         )
 
 

@@ -144,10 +144,11 @@ def _write(
 
 
 def _makers(standings: Standings, found: Trace) -> Iterator[str]:
-    """The pipelines, or notebooks, that made the affected versions."""
+    """What made the affected versions that an alias points at, or that no unaffected one can replace."""
     affected = {version.ref for version in found.versions if version.state in AFFECTED}
+    newer = {version.name for version in standings.versions if version.ref not in affected}
     for version in standings.versions:
-        if version.ref in affected:
+        if version.ref in affected and (version.aliases or version.name not in newer):
             yield version.entry["pipeline"]["path"] or version.entry["run"]["stages"][0]["notebook"]
 
 

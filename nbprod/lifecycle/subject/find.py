@@ -10,7 +10,7 @@ from nbprod.config import RUNS
 from nbprod.digest import members
 from nbprod.entities import Artifact, Fact, ModelVersion, Run, StageRun
 from nbprod.errors import UsageError
-from nbprod.evidence.lineage import INHERITS
+from nbprod.evidence.lineage import INHERITS, data_id
 from nbprod.evidence.subjects import canonical_subject
 from nbprod.lifecycle.subject.indexing import Question
 from nbprod.lifecycle.subject.logs import Log, ask_logs
@@ -70,6 +70,7 @@ class Trace(Fact):
         places: bytes, wherever they are.
         stages: ``run/stage`` of executions that read such bytes.
         copies: paths in ``runs/`` with what such executions left, and of what was fetched.
+        tracked: MLflow runs that such executions made by themselves, and that nbprod does not look into.
         uncertain: paths in ``runs/`` of executions of which nobody knows whether they read such bytes.
         logs: prediction logs.
         unknown: sentences about everything that cannot be told.
@@ -80,6 +81,7 @@ class Trace(Fact):
     stages: tuple[str, ...]
     copies: tuple[str, ...]
     uncertain: tuple[str, ...]
+    tracked: tuple[str, ...]
     versions: tuple[Learned, ...]
     logs: tuple[Log, ...]
     unknown: tuple[str, ...]
@@ -150,6 +152,7 @@ def trace(work: Workspace, standings: Standings, subjects: Sequence[str]) -> Tra
         places=tuple(place for place in places if place.state != "absent"),
         stages=tuple(sorted({f"{run.id}/{stage.stage}" for run, stage in touched})),
         copies=tuple(dict.fromkeys((*_left(work, touched), *_fetched(work, places)))),
+        tracked=tuple(sorted({id for _, stage in touched for id in stage.tracked})),
         uncertain=tuple(dict.fromkeys(_left(work, doubtful))),
         versions=tuple(version for version in versions if version.state != "absent"),
         logs=logs,
@@ -170,7 +173,8 @@ def _data(work: Workspace, standings: Standings) -> Iterator[Place]:
             roles.setdefault(item["sha256"], []).append(f"{version.ref} {item['role']}")
     for sha256, kind in {**dict.fromkeys(standings.places.values(), "data"), **known}.items():
         found, artifact = standings.of_data(sha256), standings.artifact(sha256)
-        if found.state != "absent":
+        unplaced = kind == "model" and not standings.graph.by_id[data_id(sha256)].facts.get("uris")
+        if found.state != "absent" and not unplaced:  # a model without a place is the registered one
             role = "output" if kind == "data" and standings.makers(sha256) else kind
             here = standings.places.get(artifact.uri) == sha256 or (
                 artifact.uri.startswith(f"{RUNS}/") and (work.project.root / artifact.uri).exists()

@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from nbprod.entities import Artifact
+from nbprod.entities import Artifact, Run
 from nbprod.errors import ArtifactError, PipelineError
 from nbprod.evidence.card import card_path, read_card
 from nbprod.evidence.data import shape_of
 from nbprod.evidence.subject_column import NoSuchColumn, subjects_in
 from nbprod.evidence.subjects import NOBODY, SubjectIndex, make_index, read_index, write_index
+from nbprod.lifecycle.plan import Bound
 from nbprod.lifecycle.workspace import Workspace
 from nbprod.trust.subject_keys import SubjectKey, SubjectKeys
 
@@ -111,6 +112,7 @@ class Indexes:
         """
         sha256 = dataset.artifact.sha256
         damaged: ArtifactError | None = None
+        index: SubjectIndex | None = None
         try:
             index = read_index(self.folder, sha256, key)
             if index is not None and index.head.looked_for == dataset.columns:
@@ -119,6 +121,8 @@ class Indexes:
             damaged = error
         with self.bytes_of(dataset.artifact) as path:
             if path is None:
+                if index is not None and _covers(index, dataset):
+                    return index
                 raise damaged or ArtifactError("has no subject index, and its bytes are no longer there.")
             return self.make(path, dataset, key)
 
@@ -153,6 +157,13 @@ class Indexes:
                 yield target
         else:
             yield None
+
+
+def _covers(index: SubjectIndex, dataset: Dataset) -> bool:
+    """Whether an index answers for a dataset whose bytes are gone, though it was made when other columns counted."""
+    if dataset.needed == "any" and set(index.head.columns) <= set(dataset.columns):
+        return True
+    return set(dataset.columns) <= set(index.head.columns)
 
 
 def subject_of(path: Path, *, label: str) -> str | None:
@@ -190,3 +201,20 @@ def declared(work: Workspace, texts: Iterable[str]) -> Iterator[tuple[str, Path,
         except ArtifactError:
             pass  # unknown: whoever asks is told
         yield text, path, dataset
+
+
+def index_outputs(work: Workspace, bound: Bound, run: Run) -> None:
+    """Index what stages made of data with subjects, where it still has their columns; what has not is derived."""
+    named = {
+        text: item.columns for text, _, item in declared(work, (t for s in bound.stages for t in s.files.values()))
+    }
+    results = {stage.stage: stage for stage in run.stages}
+    indexes = Indexes(work=work)
+    columns: dict[str, frozenset[str]] = {}
+    for item in bound.stages if named else ():
+        above = (columns.get(stage, frozenset()) for stage, _ in item.sources.values())
+        columns[item.name] = frozenset().union(*above, *(named.get(text, ()) for text in item.files.values()))
+        for artifact in results[item.name].outputs.values() if item.name in results else ():
+            if artifact.role == "output" and columns[item.name]:
+                wanted = tuple(sorted(columns[item.name]))
+                indexes.index(Dataset(artifact=artifact, columns=wanted, needed="any"), indexes.keys.own())

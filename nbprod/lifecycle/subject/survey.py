@@ -45,8 +45,13 @@ def _places(work: Workspace, graph: Graph) -> Iterator[tuple[str, str]]:
     known |= {*_inputs(work), *_with_cards(work.project.root)}
     for uri in sorted(known):
         path = work.inputs.path_of(uri)
-        if not uri.startswith(f"{RUNS}/") and path.exists():
+        if _is_outside(uri) and path.exists():
             yield uri, work.store.measure(path)[0]
+
+
+def _is_outside(uri: str) -> bool:
+    """Whether something is no output of a stage."""
+    return not uri.startswith(f"{RUNS}/")
 
 
 def _inputs(work: Workspace) -> Iterator[str]:
@@ -78,10 +83,11 @@ def _said(
             if not item["stage"]:
                 found.setdefault(item["sha256"], set()).add(subject_in(item))
     now: dict[str, str | None] = {}
-    for uri, sha256 in places.items():
+    for uri in {*places, *(uri for node in graph.nodes for uri in node.facts.get("uris", ()) if _is_outside(uri))}:
         with suppress(NbprodError):  # a card that is none says nothing
             now[uri] = subject_of(work.inputs.path_of(uri), label=uri)
-            found.setdefault(sha256, set()).add(now[uri])
+    for uri, sha256 in places.items():
+        found.setdefault(sha256, set()).add(now.get(uri))
     for node in graph.nodes:
         facts: Mapping[str, Any] = node.facts
         if node.kind == "data" and not any(found.get(facts["sha256"], ())):
