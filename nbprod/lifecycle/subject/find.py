@@ -175,7 +175,8 @@ def _data(work: Workspace, standings: Standings) -> Iterator[Place]:
         found, artifact = standings.of_data(sha256), standings.artifact(sha256)
         unplaced = kind == "model" and not standings.graph.by_id[data_id(sha256)].facts.get("uris")
         if found.state != "absent" and not unplaced:  # a model without a place is the registered one
-            role = "output" if kind == "data" and standings.makers(sha256) else kind
+            outside = sha256 in standings.places.values() or not artifact.uri.startswith(f"{RUNS}/")
+            role = "output" if kind == "data" and not outside else kind
             here = standings.places.get(artifact.uri) == sha256 or (
                 artifact.uri.startswith(f"{RUNS}/") and (work.project.root / artifact.uri).exists()
             )

@@ -163,3 +163,15 @@ def test_what_a_notebook_left_by_hand_is_unknown(people: People) -> None:
 def test_no_id_is_in_a_trace(people: People) -> None:
     people.stage("r1", "prepare", [people.data(ids="Secret7 B")], [])
     assert "Secret7" not in str(people.trace("Secret7").to_dict())
+
+
+def test_data_of_which_a_stage_logged_a_copy_are_still_data(people: People) -> None:
+    raw = people.data()
+    copy = people.lab.file("runs/r1/prepare/copy.csv", people.path(RAW).read_bytes())
+    made = people.lab.store.artifact(copy, name="copy", uri="runs/r1/prepare/copy.csv", role="output")
+    assert made.sha256 == raw.sha256
+    people.stage("r1", "prepare", [raw], [made])
+    people.lab.store.delete(raw)
+    (place,) = (place for place in people.trace("B").places if place.role != "notebook")
+    assert (place.role, place.uri, place.state, place.here) == ("data", RAW, "holds", True)
+    assert any(line.endswith("remove the rows, and run the pipeline again.") for line in remaining(people.trace("B")))
