@@ -221,6 +221,18 @@ def test_no_modules_import_each_other() -> None:
         pytest.fail(" <- ".join(error.args[1]))
 
 
+def test_no_archive_holds_the_time_it_was_made() -> None:
+    """Such bytes name a test otherwise in each process that runs tests, and no key is the same twice."""
+    none(
+        f"{path.relative_to(ROOT)}:{node.lineno} say mtime=0"
+        for path, tree in sources().items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func) == "gzip.compress"
+        and "mtime" not in {keyword.arg for keyword in node.keywords}
+    )
+
+
 def test_nothing_heavy_is_imported_before_it_is_used() -> None:
     none(
         f"{name}:{node.lineno} {target}"

@@ -45,6 +45,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "import": "Register a model version that was exported elsewhere.",
     },
     "Maintain": {
+        "subject": "Find a person's data, erase them, and prove that nothing is left.",
         "keys": "List, make, pin, rotate and revoke signing keys.",
     },
 }

@@ -22,6 +22,7 @@ from nbprod.lifecycle.environments import LISTED, Chosen, build, differences
 from nbprod.lifecycle.probing import compared
 from nbprod.lifecycle.services import open_registry
 from nbprod.lifecycle.sources import Bytes
+from nbprod.lifecycle.subject.blocking import check_version
 from nbprod.lifecycle.versions import find_version
 from nbprod.lifecycle.workspace import Workspace, open_existing
 from nbprod.lifecycle.worktree import code_of, data_of
@@ -96,6 +97,7 @@ def _again(
         raise ArtifactError(
             f"its code is not run, because its signature is {signed.state}: nbprod verify {version.ref}"
         )
+    check_version(work, registry, version, refused="{} is not run again")
     data = data_of(version, source)
     scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="reproducing-", dir=work.project.data)))
     where = code_of(version, registered, project=work.project.root, into=scratch / "code")

@@ -20,7 +20,7 @@ from urllib.parse import unquote, urlsplit
 
 from nbprod.entities import Statement
 from nbprod.errors import RegistryError
-from nbprod.registry.auditing import EXPERIMENT, HEAD_TAG, local_folder, read_local
+from nbprod.registry.auditing import ERASURES, EXPERIMENT, HEAD_TAG, local_folder, read_local
 from nbprod.registry.statements import STATEMENTS, read_file
 
 PREFIX = "sqlite:///"
@@ -46,7 +46,14 @@ def local_aliases(path: Path) -> dict[str, dict[str, str]] | None:
 
 def local_head(path: Path, name: str) -> str | None:
     """What the registry notes of the last line of a model's audit log; None if its tables are not as expected."""
-    rows = _select(path, "select value from registered_model_tags where name = ? and key = ?", (name, HEAD_TAG))
+    query = "select value from registered_model_tags where name = ? and key = ?"
+    if name == ERASURES:
+        name = EXPERIMENT
+        query = (
+            "select t.value from experiment_tags t join experiments e on e.experiment_id = t.experiment_id"
+            " where e.name = ? and t.key = ?"
+        )
+    rows = _select(path, query, (name, HEAD_TAG))
     return None if rows is None else str(rows[0][0]) if rows else ""
 
 

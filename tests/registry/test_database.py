@@ -13,7 +13,7 @@ import pytest
 
 from nbprod.entities import Statement
 from nbprod.errors import ArtifactError, RegistryError
-from nbprod.registry.auditing import append_local, local_folder
+from nbprod.registry.auditing import ERASURES, append_local, local_folder
 from nbprod.registry.database import (
     cache_folder,
     local_aliases,
@@ -37,6 +37,7 @@ insert into experiments values (0, '/somewhere/else', 0, 0, 'Default');
 create table registered_model_aliases (alias text, version integer, name text);
 create table registered_model_tags (key text, value text, name text);
 create table model_versions (name text, version integer, source text, storage_location text);
+create table experiment_tags (key text, value text, experiment_id integer);
 """
 
 
@@ -213,6 +214,18 @@ def test_the_audit_log_is_read_without_mlflow(cache: Path, tmp_path: Path) -> No
     assert local_lines(path, "churn") == ("one", "two")
     assert local_head(path, "churn") == "2:abc"
     assert (local_lines(path, "fraud"), local_head(path, "fraud")) == ((), "")
+
+
+def test_the_log_of_erasures_is_noted_on_the_experiment(cache: Path, tmp_path: Path) -> None:
+    path, location = tmp_path / "mlflow.db", (tmp_path / "audit").as_uri()
+    prepare(path, tmp_path, Maker())
+    assert local_head(path, ERASURES) == ""
+    audited(path, location)
+    append_local(tmp_path / "audit" / "%3Aerasures", ERASURES, 1, "one")
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("insert into experiment_tags values ('nbprod.audit.head', '1:abc', 7)")
+
+    assert (local_lines(path, ERASURES), local_head(path, ERASURES)) == (("one",), "1:abc")
 
 
 def test_a_log_that_lies_on_a_store_is_left_to_mlflow(cache: Path, tmp_path: Path) -> None:
