@@ -36,7 +36,8 @@ def print_trace(found: Trace, *, title: str) -> None:
         for line in found.unknown:
             click.echo(f"  {line}")
     if not (found.places or found.versions):
-        click.echo("\nNothing that is known here holds the subject.")
+        but = ", but nobody can tell of what is unknown" if found.unknown else ""
+        click.echo(f"\nNothing that is known here holds the subject{but}.")
 
 
 def _section(heading: str, rows: list[tuple[str, str, str]]) -> None:
