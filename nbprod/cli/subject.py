@@ -14,11 +14,14 @@ from nbprod.cli.options import as_json
 
 
 @click.group("subject")
-def command() -> None:
+@as_json
+@click.pass_context
+def command(ctx: click.Context, as_json: bool) -> None:
     """Find the data of a person, erase, and prove that nothing is left.
 
     An ID that is given as an argument stays in the shell's history: give it on standard input or in a file instead.
     """
+    ctx.default_map = {name: {"as_json": as_json} for name in ("find", "erase", "close", "list")}
 
 
 def ids_option(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -36,7 +39,7 @@ def read_ids(ids: tuple[str, ...], file: str | None) -> tuple[str, ...]:
     """The IDs, wherever they come from."""
     if file and file != "-":
         lines = Path(file).read_text(encoding="utf-8-sig").splitlines()
-    elif ids:
+    elif ids and not file:
         return ids
     elif sys.stdin.isatty():
         lines = [click.prompt("ID", hide_input=True, err=True)]

@@ -28,7 +28,7 @@ def print_trace(found: Trace, *, title: str) -> None:
         there = [place for place in found.places if place.role == role and (place.here or place.kept or role == "data")]
         _section(heading, [_place(place) for place in there])
     _section("Versions", [_version(version) for version in found.versions])
-    _section("Aliases", [(alias, "", "points at a version that learned from the subject") for alias in found.aliases])
+    _section("Aliases", [(alias, "points at a version that learned from the subject", "") for alias in found.aliases])
     logs = [(log.path, _state(log.state), f"{log.rows} predictions") for log in found.logs if log.state != "absent"]
     _section("Prediction logs", logs or [("no prediction log" if not found.logs else "none holds the subject", "", "")])
     if found.unknown:
@@ -36,7 +36,8 @@ def print_trace(found: Trace, *, title: str) -> None:
         for line in found.unknown:
             click.echo(f"  {line}")
     if not (found.places or found.versions):
-        click.echo("\nNothing that is known here holds the subject.")
+        but = ", but nobody can tell of what is unknown" if found.unknown else ""
+        click.echo(f"\nNothing that is known here holds the subject{but}.")
 
 
 def _section(heading: str, rows: list[tuple[str, str, str]]) -> None:
@@ -95,11 +96,9 @@ def _steps(done: Done) -> Iterator[str]:
         yield f"move the alias: {render.shell('nbprod', 'promote', name, '--to', word)}"
     kept = sum(1 for place in found.places if place.kept and place.state in ("holds", "derived"))
     rows = sum(log.rows for log in found.logs)
-    if kept or found.copies or rows:
-        yield (
-            f"delete the copies ({kept} in the store, {len(found.copies)} in runs/, {rows} predictions): "
-            "nbprod subject erase --delete-copies --reason TEXT"
-        )
+    counts = ((kept, "in the store"), (len(found.copies), "in runs/"), (rows, "predictions"))
+    if listed := ", ".join(f"{count} {what}" for count, what in counts if count):
+        yield f"delete the copies ({listed}): nbprod subject erase --delete-copies --reason TEXT"
     for id in found.tracked:
         yield f"look into the MLflow run {id}, which a notebook made by itself: nbprod does not know what it logged"
     for version in found.versions:

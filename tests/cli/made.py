@@ -8,6 +8,7 @@ from nbprod.entities import Artifact, CellError, GateResult, Metric, ModelVersio
 from nbprod.evidence.audit import AuditLine
 from nbprod.evidence.compare import Compared
 from nbprod.evidence.lineage import Graph, Node, Use
+from nbprod.evidence.tombstones import Erased
 from nbprod.lifecycle.card import Carded
 from nbprod.lifecycle.checks import Check, Verified
 from nbprod.lifecycle.export import Exported
@@ -19,6 +20,7 @@ from nbprod.lifecycle.lineage import Lineage
 from nbprod.lifecycle.promote import Promoted
 from nbprod.lifecycle.report import RunReport
 from nbprod.lifecycle.reproduce import Reproduction
+from nbprod.lifecycle.subject.erasures import Erasures
 from nbprod.lifecycle.versions import Shown
 
 ENTRY: dict[str, Any] = {"name": "churn", "metrics": [{"name": "auc", "value": 0.5, "dataset": "test"}], "model": {}}
@@ -48,6 +50,11 @@ LINE = AuditLine(
     version="3", alias="champion", before="2", reason="better",
 )  # fmt: skip
 
+ERASED = Erased(
+    token="6b208e92" * 4, subject_key="b7c29a4a" * 2, line=1, time="2026-01-01T10:20:30+00:00", user="ana",
+    key="0" * 16, reason="asked",
+)  # fmt: skip
+
 SAME = Compared(what="test/auc", agreement="identical", recorded="0.8", found="0.8")
 GROUP = Compared(what="test[sex=1]/auc", agreement="identical", recorded="0.8", found="0.8")
 REPORT = RunReport(run=Run(id="r1", pipeline="p", status="succeeded", stages=(DONE,)), version=VERSION)
@@ -60,6 +67,7 @@ ANSWERS: dict[str, Any] = {
     "card.card": Carded(ref="churn/3", markdown="# churn/3\n"),
     "versions.fetch": (VERSION, ()),
     "versions.runs": (REPORT.run,),
+    "subject.listing.erasures": Erasures(erased=(ERASED,), count=1),
     "history.history": History(name="churn", lines=(LINE,)),
     "lineage.lineage": Lineage(
         subject="data.csv",
@@ -97,6 +105,7 @@ CALLS = {
     "fetch": ("fetch", "churn/3"),
     "lineage": ("lineage", "data.csv"),
     "history": ("history", "churn"),
+    "subject": ("subject", "list"),
     "verify": ("verify", "churn/3"),
     "reproduce": ("reproduce", "churn/3"),
     "gate": ("gate", "churn/3"),

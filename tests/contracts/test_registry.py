@@ -14,7 +14,6 @@ import pytest
 from nbprod.entities import Metric, ModelVersion, Statement
 from nbprod.errors import AliasConflict, RegistryError
 from nbprod.registry import RUN_TAG, STAGE_TAG, Observed, Registry, choose, head_of, parse_ref
-from nbprod.registry.auditing import ERASURES
 from nbprod.registry.memory import MemoryRegistry
 from tests.registry.made import (
     GIT,
@@ -399,15 +398,3 @@ def test_what_is_not_there_is_a_registry_error(world: World, tmp_path: Path, mis
             world.registry.register(registration(tmp_path / "dddddddd", "f" * 32, digest="0" * 64))
         else:
             world.registry.download("churn", made.version, str(tmp_path / "back"), "nbprod/nothing.json")
-
-
-def test_the_log_of_erasures_belongs_to_no_model(world: World, tmp_path: Path) -> None:
-    assert (world.registry.lines(ERASURES), world.registry.head(ERASURES)) == ((), "")
-    world.registry.append(ERASURES, 1, '{"one": 1}')
-    world.registry.append(ERASURES, 2, '{"two": 2}')
-
-    assert world.registry.lines(ERASURES) == ('{"one": 1}', '{"two": 2}')
-    assert world.registry.head(ERASURES) == head_of(2, '{"two": 2}')
-    with pytest.raises(AliasConflict):
-        world.registry.append(ERASURES, 2, '{"other": 2}')
-    assert world.registry.versions() == ()

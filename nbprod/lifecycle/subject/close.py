@@ -84,8 +84,10 @@ def remaining(found: Trace) -> Iterator[str]:
                 yield f"{where} still holds the subject: remove the rows, and run the pipeline again."
             else:
                 yield f"whether {where} holds the subject is unknown: it {place.why}"
-        elif place.kept and place.state in AFFECTED:
+        if place.kept and place.state in AFFECTED:
             yield f"the store keeps a copy of {where}: nbprod subject erase --delete-copies"
+        elif place.role == "data" and place.here:
+            continue
         elif place.kept or (place.here and place.role != "notebook" and place.state == "unknown"):
             yield f"whether {where}, which is kept, holds the subject is unknown: what it was made from {place.why}"
     for name in found.copies:
