@@ -116,11 +116,11 @@ def seal_line(line: Line, key: SigningKey, *, kind: str = KIND) -> str:
     return canonical(seal(kind, canonical(line.to_dict()), key)).decode()
 
 
-def read_lines(texts: Sequence[str], keys: Keys, *, model: str, head: str = "") -> Log:
+def read_lines(texts: Sequence[str], keys: Keys, *, model: str, head: str | None = "") -> Log:
     """Read a log, and say everything that is wrong with it.
 
     Args:
-        head: what the registry notes of the last line, ``<number>:<sha256>``.
+        head: as of `read_chain`.
         model: whose log it is: a line about another one was put there.
     """
     chain = read_chain(texts, keys, kind=KIND, read=AuditLine.from_dict, name=model, head=head)
@@ -128,7 +128,13 @@ def read_lines(texts: Sequence[str], keys: Keys, *, model: str, head: str = "") 
 
 
 def read_chain(
-    texts: Sequence[str], keys: Keys, *, kind: str, read: Callable[[dict[str, Any]], AnyLine], name: str, head: str
+    texts: Sequence[str],
+    keys: Keys,
+    *,
+    kind: str,
+    read: Callable[[dict[str, Any]], AnyLine],
+    name: str,
+    head: str | None,
 ) -> Chain[AnyLine]:
     """Read a chain of signed lines, and say everything that is wrong with it.
 
@@ -136,7 +142,8 @@ def read_chain(
         kind: the type of a line's payload in its envelope.
         read: makes a line of its payload.
         name: the log that every line must say it belongs to.
-        head: what the registry notes of the last line, ``<number>:<sha256>``.
+        head: what the registry notes of the last line, ``<number>:<sha256>``; None away from it, where nobody can
+            tell whether the end is missing.
     """
     lines: list[AnyLine] = []
     problems: list[str] = []
@@ -152,7 +159,9 @@ def read_chain(
             if found := problem or _misplaced(line, number, previous, name):
                 problems.append(f"line {number} {found}")
         heads.append(f"{number}:{sha256_bytes(text.encode())}")
-    if head not in heads[-2:]:  # one behind: whoever wrote the last line was stopped before the note
+    if (
+        head is not None and head not in heads[-2:]
+    ):  # one behind: whoever wrote the last line was stopped before the note
         problems.append(_cut(head, len(texts)))
     return Chain(lines=tuple(lines), problems=tuple(problems), last=heads[-1].partition(":")[2])
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nbprod.config import DATA, RUNS
 from nbprod.entities import Fact, ModelVersion, Run
 from nbprod.errors import ArtifactError, NbprodError, UsageError
 from nbprod.evidence.compare import Compared, Reproduced, verdict_of
@@ -155,20 +156,20 @@ def _run(version: ModelVersion, root: Path, chosen: Chosen, *, settings: Mapping
     """
     entry = version.entry
     target = entry["pipeline"]["path"] or entry["run"]["stages"][0]["notebook"]
-    file = root / ".nbprod" / "settings.json"
+    file = root / DATA / "settings.json"
     file.write_text(json.dumps(settings), encoding="utf-8")
     ours = ("NBPROD_", "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT", "MLFLOW_RUN_ID")
     kept = ("NBPROD_KEYS",)
     environment = {name: value for name, value in os.environ.items() if name in kept or not name.startswith(ours)}
     environment |= chosen.variables
     environment["NBPROD_REGISTRY"] = f"sqlite:///{(root / '.nbprod' / 'mlflow.db').as_posix()}"
-    environment["NBPROD_STORE"] = str(root / ".nbprod" / "store")
+    environment["NBPROD_STORE"] = str(root / DATA / "store")
     kernel = ["--kernel", chosen.kernel] if chosen.kernel else []
     command = [*PROGRAM, "run", target, "--no-register", "--no-repeats", "--json", "-f", str(file), *kernel]
     done = subprocess.run(command, cwd=root, env=environment, stdout=subprocess.PIPE, text=True)
     try:
         said = json.loads(done.stdout)
-        run = Run.from_dict(json.loads((root / "runs" / said["run"] / "run.json").read_text(encoding="utf-8")))
+        run = Run.from_dict(json.loads((root / RUNS / said["run"] / "run.json").read_text(encoding="utf-8")))
     except (ValueError, KeyError, OSError) as error:
         message = _error_in(done.stdout) or f"nbprod run ended with the code {done.returncode}"
         raise ArtifactError(f"its pipeline cannot be run again: {message}") from error
