@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from nbprod.errors import RegistryError
 from nbprod.registry.auditing import EXPERIMENT, HEAD_TAG, local_folder, read_local
@@ -58,7 +59,18 @@ def local_lines(path: Path, name: str) -> tuple[str, ...] | None:
     return None if folder is None else read_local(folder)
 
 
-def _select(path: Path, query: str, values: tuple[str, ...]) -> list[tuple[Any, ...]] | None:
+def local_version(path: Path, name: str, version: str) -> Path | None:
+    """The folder of a version in a local registry; None where MLflow must be asked."""
+    query = "select coalesce(storage_location, source) from model_versions where name = ? and version = ?"
+    rows = _select(path, query, (name, int(version)))
+    parts = urlsplit(str(rows[0][0])) if rows else None
+    if parts is None or parts.scheme not in ("", "file"):
+        return None
+    folder = Path(unquote(parts.path))
+    return folder if folder.is_dir() else None
+
+
+def _select(path: Path, query: str, values: tuple[str | int, ...]) -> list[tuple[Any, ...]] | None:
     """The rows that a query finds in MLflow's database, or none where there is no database; None if it fails."""
     if not _there(path):
         return []
