@@ -16,6 +16,7 @@ from nbprod.entities import ModelVersion
 from nbprod.errors import ArtifactError, UsageError
 from nbprod.evidence.entry import digest, validate
 from nbprod.evidence.folder import ENTRY
+from nbprod.lifecycle.apart import apart
 from nbprod.lifecycle.versions import find_version
 from nbprod.lifecycle.workspace import Workspace, open_existing
 from nbprod.registry.database import local_path, local_version
@@ -83,7 +84,7 @@ def serve(wish: Wish, tell: Callable[[Serving], None]) -> None:
     """
     check_wish(wish)
     with tempfile.TemporaryDirectory(prefix="nbprod-serve-") as scratch:
-        plan = _plan(wish, Path(scratch))
+        plan = apart(lambda: _plan(wish, Path(scratch)))
         listener = listen(wish.host, wish.port)
         port = listener.getsockname()[1]
         scheme = "https" if wish.certificate else "http"

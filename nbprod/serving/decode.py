@@ -60,6 +60,8 @@ class Decoder:
         self.names = list(signature.names)
         self.dated = [n for n, column in enumerate(signature.columns) if column.type == "datetime"]
         self.wide = Wide(signature)
+        self._complete = signature.complete
+        self._finished = not self.dated and not signature.types & {"object", "array", "map"}
         self._ambiguous = any(":" in name for name in self.names) or "map" in signature.types
         if signature.tensor is None:
             self.shapes = Shapes(signature)
@@ -145,7 +147,7 @@ class Decoder:
         self.check_count(len(records))
         rows: Any = list(map(msgspec.structs.astuple, records))
         present = len(records) * len(self.names)
-        if not self.signature.complete:
+        if not self._complete:
             present -= sum(row.count(UNSET) for row in rows)
             rows = [tuple(None if value is UNSET else value for value in row) for row in rows]
         self.single_keys(body, keys + present)
@@ -172,7 +174,7 @@ class Decoder:
 
     def finished(self, rows: Sequence[tuple[Any, ...]], where: str) -> Sequence[tuple[Any, ...]]:
         """Rows whose dates are dates and whose nested values are plain."""
-        if not self.dated and not self.signature.types & {"object", "array", "map"}:
+        if self._finished:
             return rows
         found = []
         for number, row in enumerate(rows):

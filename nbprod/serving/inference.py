@@ -16,7 +16,7 @@ from nbprod.serving.batching import Answer
 from nbprod.serving.decode import Decoder
 from nbprod.serving.faults import malformed
 from nbprod.serving.refusal import Refused
-from nbprod.serving.signature import NUMBERS, Signature
+from nbprod.serving.signature import Signature
 from nbprod.serving.tensors import shaped
 from nbprod.serving.wide import numbers
 

@@ -86,9 +86,17 @@ def load(source: Source, limits: Limits) -> Any:
         DeployError: it has no signature, or does not answer.
         UsageError: it holds types that are not trusted, or a package is missing.
     """
-    signature = read_signature(source.entry)
-    with quiet(signature):
+    with quiet(read_signature(source.entry)):
         model = _model(source)
+    return prepare(model, source, limits)
+
+
+def prepare(model: Any, source: Source, limits: Limits) -> Any:
+    """A loaded model as a version that is ready to answer: it is asked about its example and about rows that are made.
+
+    Raises:
+        DeployError: it does not answer.
+    """
     import orjson
 
     from nbprod.serving.asked import Journalled
@@ -98,6 +106,7 @@ def load(source: Source, limits: Limits) -> Any:
     from nbprod.serving.served import Served
 
     one_thread(model)
+    signature = read_signature(source.entry)
     shaper = Shaper(signature)
     predict, proba, classes = _methods(model)
     proof = prove([p for p in (predict, proba) if p], shaper, example_rows(source.entry, signature))

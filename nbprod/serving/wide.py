@@ -55,7 +55,7 @@ class Wide:
         width = len(self._names)
         if body.count(b"[") != self._brackets + len(rows) or not len(rows):
             return None
-        if any(len(row) != width for row in rows):
+        if set(map(len, rows)) != {width}:
             return None
         flat = np.frombuffer(rows.as_buffer(of_type=self._kind), dtype="float64" if self._kind == "d" else "int64")
         matrix = flat.reshape(len(rows), width)
