@@ -17,7 +17,7 @@ FILE: Any = click.Path(dir_okay=False, path_type=Path)
 GROUPS: dict[str, tuple[Any, ...]] = {
     "Where": (
         click.option("--host", default="127.0.0.1", show_default=True, help="Any but this machine's own needs keys."),
-        click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="0 for a free one."),
+        click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="0 for any."),
         click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 255), help="Processes."),
     ),
     "Other versions": (

@@ -1,4 +1,4 @@
-"""Do something in a forked child and take its result: what it imported is gone when it ends, and the parent stays small."""
+"""Do something in a forked child and take its result: what it imported is gone with it, and the parent stays small."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -54,7 +54,7 @@ class Wish:
     certificate: Path | None = None
     private_key: Path | None = None
     fsync: Literal["never", "second", "batch"] = "never"
-    limits: Limits = Limits()
+    limits: Limits = field(default_factory=Limits)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,7 +178,7 @@ def _plan(wish: Wish, scratch: Path) -> Plan:
         log = (wish.predictions or Path(PREDICTIONS)) / source.name
         return Plan(answer=source, log=log, **options)
     with open_existing() as work:
-        sources = {
+        sources: dict[str, Any] = {
             role: from_registry(find_version(ref, work), work, scratch / role)
             for role, ref in (("answer", wish.ref), ("shadow", wish.shadow), ("canary", canary))
             if ref

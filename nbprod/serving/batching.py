@@ -24,7 +24,7 @@ from nbprod.serving.refusal import Refused, busy
 from nbprod.serving.served import Served
 
 SHORT = 0.004
-"""Seconds up to which a prediction runs in the event loop's thread; handing it over would cost about a tenth of that."""
+"""Seconds up to which a prediction runs in the event loop's thread; handing it over would cost a tenth of that."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -136,7 +136,7 @@ class Batcher:
     def _done(self, batch: Sequence[Waiting], done: asyncio.Future[Any]) -> None:
         self._busy = False
         error = done.exception()
-        _resolve(batch, [error or RuntimeError()] * len(batch) if error else done.result())
+        _resolve(batch, [_plain(error)] * len(batch) if error else done.result())
         self._flush()
 
     def _next(self) -> list[Waiting]:
@@ -199,6 +199,10 @@ def _record(item: Waiting, answer: Answer, now: float, clock: float) -> Record:
         inputs=item.served.journalled.inputs(item.asked), outputs=answer.predictions, rows=item.asked.count,
         latency=latency, key=item.key,
     )  # fmt: skip
+
+
+def _plain(error: BaseException) -> Exception:
+    return error if isinstance(error, Exception) else RuntimeError(type(error).__name__)
 
 
 def _resolve(batch: Sequence[Waiting], found: Sequence[Answer | Exception]) -> None:

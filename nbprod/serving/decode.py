@@ -167,7 +167,7 @@ class Decoder:
 
         Args:
             keys: how many different keys were read. Each is followed by a colon, so if the body holds as many colons
-                none stands twice; if it holds more they may be in texts, and are looked at by a slower reader. -1 is unknown.
+                none stands twice; if it holds more they may be in texts, and a slower reader looks. -1 is unknown.
         """
         if self._ambiguous or body.count(b":") != keys:
             _read_again(body)

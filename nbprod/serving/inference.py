@@ -138,7 +138,7 @@ class Inference:
             raise Refused("the inputs differ in length.", path="$.inputs", status=422)
         (count,) = counts
         own.check_count(count)
-        columns = []
+        columns: list[list[Any]] = []
         for number, column in enumerate(self._signature.columns):
             if column.name not in arrays:
                 columns.append([None] * count)
@@ -150,7 +150,7 @@ class Inference:
             if not column.required:
                 values = [None if isinstance(v, float) and math.isnan(v) else v for v in values]
             try:
-                columns.append(msgspec.convert(values, list[own.shapes.cells[number]]))  # type: ignore[misc]
+                columns.append(msgspec.convert(values, types.list_of(own.shapes.cells[number])))
             except msgspec.ValidationError:
                 raise _wrong(types.word(column), path) from None
             if any(isinstance(v, float) and not math.isfinite(v) for v in columns[-1]):
@@ -221,10 +221,8 @@ def _texts(part: memoryview, path: str) -> Any:
     return values
 
 
-_FLAT: dict[str, Any] = {
-    kind: msgspec.json.Decoder(list[own])
-    for kind, own in {"b": bool, "i": int, "u": int, "f": float | None, "O": str | None}.items()  # type: ignore[valid-type]
-}
+_VALUES: dict[str, Any] = {"b": bool, "i": int, "u": int, "f": float | None, "O": str | None}
+_FLAT: dict[str, Any] = {kind: msgspec.json.Decoder(types.list_of(own)) for kind, own in _VALUES.items()}
 
 
 def _from_json(item: Input, dtype: str, count: int, path: str) -> Any:
@@ -254,9 +252,9 @@ def _from_json(item: Input, dtype: str, count: int, path: str) -> Any:
 
 
 def _nested(raw: bytes, kind: str, depth: int, path: str) -> list[Any]:
-    own: Any = {"b": bool, "i": int, "u": int, "f": float | None, "O": str | None}[kind]
+    own = _VALUES[kind]
     for _ in range(depth):
-        own = list[own]
+        own = types.list_of(own)
     try:
         values = msgspec.json.decode(raw, type=own)
     except msgspec.ValidationError:

@@ -1,4 +1,4 @@
-"""From a verified folder to a version that is ready to answer: load, prove, warm up. MLflow is not imported for skops."""
+"""From a verified folder to a version that is ready to answer: load it, prove it, warm it; for skops without MLflow."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ def verified(folder: Path, entry: Mapping[str, Any], *, ref: str) -> Literal["ok
     found = check_folder(folder, Keys())
     if found.state not in ("ok", "unsigned"):
         why = {
-            "unpinned": f"signed with the key {found.key}, which is not pinned: nbprod keys --pin, if you know whose it "
-            "is.",
+            "unpinned": f"signed with the key {found.key}, which is not pinned: nbprod keys --pin, if you know "
+            "whose it is.",
             "revoked": f"signed with the key {found.key}, which was revoked.",
         }.get(found.state, f"not what was signed: {' '.join(found.problems)}")
         raise ArtifactError(f"{ref} is not served, because it is {why}")
@@ -127,7 +127,7 @@ def quiet(signature: Signature) -> Iterator[None]:
     warnings.filterwarnings("ignore")
     names = [*UNNEEDED, *(() if "string" in signature.types else ("pyarrow",))]
     blocked = [name for name in names if name not in sys.modules]
-    sys.modules.update(dict.fromkeys(blocked))  # type: ignore[arg-type]
+    sys.modules.update(dict.fromkeys(blocked))
     try:
         import skops.io  # noqa: F401
     except ImportError:  # told by whoever loads
@@ -177,7 +177,7 @@ def _methods(model: Any) -> tuple[Callable[[Any], Any], Callable[[Any], Any] | N
         except Exception:
             raw = None
     proba = getattr(raw, "predict_proba", None)
-    classes = getattr(raw, "classes_", None) if proba else None
+    classes: Any = getattr(raw, "classes_", None) if proba else None
     return model.predict, proba, tuple(classes.tolist()) if hasattr(classes, "tolist") else ()
 
 

@@ -28,6 +28,8 @@ _SAMPLES: Mapping[str, Any] = {
     "datetime": "2026-01-31T12:00:00", "array": [], "map": {}, "object": {}, "any": None,
 }  # fmt: skip
 
+_OBJECT = {"type": "object"}
+
 _ERROR = {
     "type": "object",
     "required": ["error"],
@@ -154,12 +156,14 @@ def _paths(served: Served) -> dict[str, Any]:
         predict["parameters"] = [proba]
     return {
         "/predict": {"post": predict},
-        "/invocations": {"post": _post("Predict as MLflow's clients ask.", {"type": "object"}, {"type": "object"}, _split(served))},
+        "/invocations": {"post": _post("Predict as MLflow's clients ask.", _OBJECT, _OBJECT, _split(served))},
         f"/v2/models/{name}/infer": {
-            "post": _post("Predict as the Open Inference Protocol asks.", {"type": "object"}, {"type": "object"}, None)
+            "post": _post("Predict as the Open Inference Protocol asks.", _OBJECT, _OBJECT, None)
         },
         f"/v2/models/{name}": {"get": _get("The model's inputs and outputs in the Open Inference Protocol.")},
-        "/feedback": {"post": _post("Say what turned out to be true.", _feedback_schema(), {"type": "object"}, None, status="202")},
+        "/feedback": {
+            "post": _post("Say what turned out to be true.", _feedback_schema(), _OBJECT, None, status="202")
+        },
         "/livez": {"get": {**_get("Whether the process runs."), "security": []}},
         "/readyz": {"get": {**_get("Whether it answers, and which version."), "security": []}},
         "/metrics": {"get": _get("Counters for Prometheus.", media="text/plain")},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from importlib.metadata import version as installed
 from typing import Any
 
 import msgspec
@@ -109,9 +110,7 @@ async def feedback(service: Service, request: Request) -> Response:
 
 async def server(service: Service, request: Request) -> Response:
     """The server's description in the Open Inference Protocol."""
-    from nbprod import __version__
-
-    return JSONResponse({"name": "nbprod", "version": __version__, "extensions": ["binary_tensor_data"]})
+    return JSONResponse({"name": "nbprod", "version": installed("nbprod"), "extensions": ["binary_tensor_data"]})
 
 
 async def alive(service: Service, request: Request) -> Response:
@@ -148,9 +147,7 @@ async def ping(service: Service, request: Request) -> Response:
 
 async def version(service: Service, request: Request) -> Response:
     """The version of nbprod, where MLflow's scoring server tells its own."""
-    from nbprod import __version__
-
-    return PlainTextResponse(__version__)
+    return PlainTextResponse(installed("nbprod"))
 
 
 OPEN = ("/livez", "/readyz", "/docs", "/", "/v2/health/live", "/v2/health/ready", "/ping", "/health")

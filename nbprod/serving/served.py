@@ -1,4 +1,4 @@
-"""A model version that is ready to answer: the model, what it takes, how it may be asked, and how its answers are logged."""
+"""A model version that is ready to answer: the model, what it takes, how it may be asked, how it is logged."""
 
 from __future__ import annotations
 

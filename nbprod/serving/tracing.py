@@ -1,4 +1,4 @@
-"""OpenTelemetry spans, where its exporter is configured by its own variables and installed; otherwise nothing at all."""
+"""OpenTelemetry spans, where its exporter is configured by its own variables and installed; otherwise nothing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ def traced(app: Any) -> Any:
     if os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true" or not any(map(os.environ.get, VARIABLES)):
         return app
     try:
-        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import (  # type: ignore[import-not-found]
+            OTLPSpanExporter,
+        )
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
     except ImportError as error:

@@ -26,13 +26,18 @@ WORDS = {
 }  # fmt: skip
 
 
+def list_of(own: Any) -> Any:
+    """The type of lists of a type."""
+    return list[own]
+
+
 def value_type(kind: str, detail: Any) -> Any:
     """The type of a value that is not null."""
     if kind in SCALARS:
         return SCALARS[kind]
     if kind == "array":
         inner = detail["items"]
-        return list[value_type(inner["type"], inner)]  # type: ignore[misc]
+        return list_of(value_type(inner["type"], inner))
     if kind == "map":
         inner = detail["values"]
         return dict[str, value_type(inner["type"], inner)]  # type: ignore[misc]
@@ -68,7 +73,7 @@ def tensor_type(tensor: Tensor) -> Any:
     """Nested lists of the tensor's numbers or texts; lengths are checked when the array is made."""
     found: Any = _element(tensor.dtype)
     for _ in range(len(tensor.shape) + 1):
-        found = list[found]
+        found = list_of(found)
     return found
 
 

@@ -42,7 +42,7 @@ class Wide:
             return None
         try:
             parser = self._parser if len(body) <= KEPT else self._make()
-            document = parser.parse(body)
+            document: Any = parser.parse(body)
             if sorted(document.keys()) != ["columns", "rows"] or document["columns"].as_list() != self._names:
                 return None
             return self._matrix(document["rows"], body)
@@ -79,7 +79,8 @@ def numbers(text: bytes, kind: str) -> Any:
     try:
         import simdjson
 
-        buffer = simdjson.Parser().parse(text).as_buffer(of_type="d" if kind == "f" else "i")
+        document: Any = simdjson.Parser().parse(text)
+        buffer = document.as_buffer(of_type="d" if kind == "f" else "i")
     except (ImportError, ValueError, TypeError, AttributeError, RuntimeError, OverflowError):
         return None
     return np.frombuffer(buffer, dtype="float64" if kind == "f" else "int64")

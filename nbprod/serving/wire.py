@@ -1,4 +1,4 @@
-"""Uvicorn's HTTP protocol with bounds that it does not have: on headers, and on how long a request may take to arrive."""
+"""Uvicorn's HTTP protocol with two more bounds: on headers, and on how long a request may take to arrive."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several workers on one socket: a parent that imports nothing heavy starts them, starts those again that die, and ends all.
+"""Several workers on one socket: a parent that imports nothing heavy starts them, replaces the dead, and ends all.
 
 They are forked before numpy is imported, since OpenMP's threads do not survive a fork. None outlives the parent.
 """
@@ -90,7 +90,7 @@ class Workers:
             signal.signal(signal.SIGINT, signal.SIG_DFL)
             die_with_parent()
             os.close(self._pipe[0])
-            self._work(worker, lambda: os.write(self._pipe[1], bytes([worker])) and None)
+            self._work(worker, lambda: self._say(worker))
             code = 0
         except NbprodError as error:
             events.tell("error", "a worker cannot begin", worker=worker, error=str(error))
@@ -100,6 +100,9 @@ class Workers:
         finally:
             sys.stdout.flush()
             os._exit(code)
+
+    def _say(self, worker: int) -> None:
+        os.write(self._pipe[1], bytes([worker]))
 
     def _listen(self) -> None:
         """Wait a little for what workers say."""
@@ -132,17 +135,18 @@ class Workers:
 
 
 def die_with_parent() -> None:
-    """Let the kernel end this process when its parent is killed; elsewhere than on Linux look at the parent each second."""
+    """Let the kernel end this process when its parent is killed; where it is not Linux, look at the parent."""
     parent = os.getppid()
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+    prctl = getattr(ctypes.CDLL(None), "prctl", None)
+    if prctl is not None:
+        prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
         if os.getppid() != parent:  # it was killed before
             os._exit(0)
         return
 
-    def watch() -> None:  # pragma: no cover - not on Linux
+    def watch() -> None:
         while os.getppid() == parent:
             time.sleep(1)
         os.kill(os.getpid(), signal.SIGTERM)
 
-    threading.Thread(target=watch, daemon=True).start()  # pragma: no cover
+    threading.Thread(target=watch, daemon=True).start()

@@ -61,6 +61,7 @@ class Running:
     said: list[str] = field(default_factory=list)
 
     def post(self, body: bytes = BODY, path: str = "/predict", **headers: str) -> tuple[int, Any]:
+        """The status and the body of an answer."""
         request = urllib.request.Request(
             self.url + path, data=body, headers={"content-type": "application/json", **headers}
         )
@@ -80,10 +81,12 @@ class Running:
             return found
 
     def records(self) -> list[Record]:
+        """What is in the log."""
         paths = [path for path in sorted(self.log.iterdir()) if path.is_file()]
         return [item for path in paths for item in records(path.read_bytes()) if isinstance(item, Record)]
 
     def stop(self) -> int:
+        """End it; the exit code."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(timeout=60)
 
@@ -209,6 +212,7 @@ class Load:
                 time.sleep(0.02)
 
     def stop(self) -> None:
+        """End, when the last answers are there."""
         self.ended.set()
         for thread in self._threads:
             thread.join()
@@ -294,7 +298,7 @@ def test_a_shadow_and_a_canary_are_recorded_by_version(project: Project, tmp_pat
         assert {service.post()[1]["version"] for _ in range(5)} == {"1"}
         wait_for("the shadow", lambda: sum(r.role == "shadow" for r in service.records()) == 5)
     with serving(project, tmp_path, "--canary", "toy/2=50%") as service:
-        versions = [service.post(**{"nbprod-sticky": str(number)})[1]["version"] for number in range(40)]
+        versions = [service.post(BODY, "/predict", **{"nbprod-sticky": str(number)})[1]["version"] for number in range(40)]
         assert 5 < versions.count("2") < 35
     both = project.nbprod("serve", "toy/1", "--canary", "toy/2=150%", "--port", "0", code=2)
     assert "between 0% and 100%" in both.stderr

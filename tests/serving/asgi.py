@@ -26,6 +26,8 @@ from nbprod.serving.served import Served
 from nbprod.serving.server import Plan, _service
 from nbprod.serving.service import Service
 
+LIMITS = Limits()
+LIMITS = Limits()
 JSON_HEADERS = {"content-type": "application/json"}
 
 
@@ -54,7 +56,7 @@ def column(name: str, kind: str, *, required: bool = True) -> dict[str, Any]:
 
 
 def served(
-    model: Any, about: dict[str, Any], *, version: str = "1", limits: Limits = Limits(), kept: Any = None
+    model: Any, about: dict[str, Any], *, version: str = "1", limits: Limits = LIMITS, kept: Any = None
 ) -> Served:
     names = tuple(item.get("name", "rows") for item in about["model"]["signature"]["inputs"])
     source = Source(
@@ -79,7 +81,7 @@ def numbers(*, version: str = "1", shift: float = 0.0, **options: Any) -> Served
     """A classifier of three numbers."""
     rows = numbers_frame()
     model = LogisticRegression().fit(rows, (rows.sum(axis=1) > shift).astype(int))
-    about = entry([column(name, "double") for name in rows], split(rows.head(4)))
+    about = entry([column(name, "double") for name in map(str, rows)], split(rows.head(4)))
     return served(model, about, version=version, **options)
 
 
@@ -115,6 +117,7 @@ class Got:
 
     @property
     def json(self) -> Any:
+        """The body, read."""
         return json.loads(self.body)
 
 
@@ -163,6 +166,7 @@ class Client:
         return await self.ask("POST", path, content, headers, **options)
 
     async def get(self, path: str, headers: Mapping[str, str] = {}) -> Got:
+        """Get a page."""
         return await self.ask("GET", path, b"", headers)
 
 

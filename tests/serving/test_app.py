@@ -21,6 +21,7 @@ from nbprod.serving.served import Served
 from tests.serving import asgi
 from tests.serving.asgi import Client, Got, run
 
+GZIP = {**asgi.JSON_HEADERS, "content-encoding": "gzip"}
 ROW = {"a": 0.5, "b": -1.0, "c": 2}
 
 
@@ -103,7 +104,7 @@ def test_a_full_log_means_503_and_no_answer(tmp_path: Path) -> None:
         def full(_: Any) -> None:
             raise JournalFull("no room")
 
-        client.service.journal.write = full  # type: ignore[method-assign]
+        client.service.journal.write = full  # type: ignore[method-assign, assignment]
         first = await client.post("/predict", {"records": [ROW]})
         client.service.journal.write = write  # type: ignore[method-assign]
         return first, await client.post("/predict", {"records": [ROW]})
@@ -355,7 +356,7 @@ bodies = st.one_of(
     st.binary(max_size=60),
     anything.map(lambda value: json.dumps(value).encode()),
     st.dictionaries(
-        st.sampled_from(["records", "columns", "rows", "proba", "dataframe_split", "instances", "inputs", "params", "data"]),
+        st.sampled_from(["records", "columns", "rows", "proba", "dataframe_split", "instances", "inputs", "data"]),
         anything, max_size=3,
     ).map(lambda value: json.dumps(value).encode()),
 )  # fmt: skip
