@@ -12,18 +12,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from nbprod.config import load_project
 from nbprod.entities import ModelVersion
 from nbprod.errors import ArtifactError, UsageError
 from nbprod.evidence.entry import digest, validate
 from nbprod.evidence.folder import ENTRY
 from nbprod.lifecycle.apart import apart
+from nbprod.lifecycle.following import Follower, first_version
 from nbprod.lifecycle.versions import find_version
 from nbprod.lifecycle.workspace import Workspace, open_existing
+from nbprod.registry import parse_ref
 from nbprod.registry.database import local_path, local_version
 from nbprod.serving.keys import ApiKeys, add_key
 from nbprod.serving.limits import Limits
 from nbprod.serving.loading import Source, kept_columns, verified
-from nbprod.serving.server import Plan, listen, work
+from nbprod.serving.server import Follow, Plan, listen, work
 from nbprod.serving.signature import read_signature
 
 BUNDLE = "bundle.json"
@@ -85,6 +88,7 @@ def serve(wish: Wish, tell: Callable[[Serving], None]) -> None:
     check_wish(wish)
     with tempfile.TemporaryDirectory(prefix="nbprod-serve-") as scratch:
         plan = apart(lambda: _plan(wish, Path(scratch)))
+        follow = _follower(wish, plan, Path(scratch))
         listener = listen(wish.host, wish.port)
         port = listener.getsockname()[1]
         scheme = "https" if wish.certificate else "http"
@@ -93,7 +97,7 @@ def serve(wish: Wish, tell: Callable[[Serving], None]) -> None:
             ref=plan.answer.ref, url=f"{scheme}://{host}:{port}", log=plan.log, locked=wish.api_keys is not None
         )
         if wish.workers == 1:
-            work(plan, listener, ready=lambda: tell(serving))
+            work(plan, listener, ready=lambda: tell(serving), follow=follow)
             return
         from nbprod.serving.metrics import shared
         from nbprod.serving.workers import Workers
@@ -101,7 +105,7 @@ def serve(wish: Wish, tell: Callable[[Serving], None]) -> None:
         slots = shared(wish.workers)
 
         def one(worker: int, ready: Callable[[], None]) -> None:
-            work(plan, listener, worker=worker, slots=slots, ready=ready)
+            work(plan, listener, worker=worker, slots=slots, ready=ready, follow=follow)
 
         Workers(one, wish.workers, drain=wish.limits.drain, ready=lambda: tell(serving)).run()
 
@@ -170,17 +174,17 @@ def _plan(wish: Wish, scratch: Path) -> Plan:
         "limits": wish.limits, "workers": wish.workers, "api_keys": wish.api_keys, "certificate": wish.certificate,
         "private_key": wish.private_key, "fsync": wish.fsync, "share": share,
     }  # fmt: skip
-    folder = Path(wish.ref)
-    if folder.is_dir() and ((folder / BUNDLE).is_file() or (folder / ENTRY).is_file()):
+    if is_folder(wish.ref):
         if wish.shadow or canary:
             raise UsageError("a bundle is served by itself: --shadow and --canary need the registry.")
-        source = from_bundle(folder, scratch / "answer")
+        source = from_bundle(Path(wish.ref), scratch / "answer")
         log = (wish.predictions or Path(PREDICTIONS)) / source.name
         return Plan(answer=source, log=log, **options)
     with open_existing() as work:
+        asked = (("answer", wish.ref), ("shadow", wish.shadow), ("canary", canary))
         sources: dict[str, Any] = {
-            role: from_registry(find_version(ref, work), work, scratch / role)
-            for role, ref in (("answer", wish.ref), ("shadow", wish.shadow), ("canary", canary))
+            role: from_registry(find_version(_audited(ref, work), work), work, scratch / role)
+            for role, ref in asked
             if ref
         }
         for role, source in sources.items():
@@ -188,6 +192,31 @@ def _plan(wish: Wish, scratch: Path) -> Plan:
                 raise UsageError(f"--{role} must be another version of {sources['answer'].name}, not {source.ref}.")
         log = (wish.predictions or work.project.data / PREDICTIONS) / sources["answer"].name
     return Plan(log=log, **sources, **options)
+
+
+def _audited(text: str, work: Workspace) -> str:
+    """A reference without an alias: the version at which the audit log left it."""
+    ref = parse_ref(text)
+    return f"{ref.name}/{first_version(work, ref.name, ref.alias)}" if ref.alias else text
+
+
+def _follower(wish: Wish, plan: Plan, scratch: Path) -> Follow | None:
+    """What follows the alias, if one was asked for."""
+    if is_folder(wish.ref) or not (alias := parse_ref(wish.ref).alias):
+        return None
+
+    def bring(text: str, target: Path) -> Source:
+        with open_existing() as opened:
+            return from_registry(find_version(text, opened), opened, target)
+
+    follower = Follower(project=load_project(), name=plan.answer.name, alias=alias, bring=bring, scratch=scratch)
+    return follower.begin
+
+
+def is_folder(ref: str) -> bool:
+    """Whether a bundle or a registered folder is meant."""
+    folder = Path(ref)
+    return folder.is_dir() and ((folder / BUNDLE).is_file() or (folder / ENTRY).is_file())
 
 
 def from_bundle(folder: Path, target: Path) -> Source:

@@ -115,6 +115,8 @@ def serving(project: Project, log: Path, *options: str, ref: str = "toy/1") -> I
         for child in family:
             child.kill()
         reader.join(5)
+        process.stdout.close()
+        process.stderr.close()
 
 
 @pytest.fixture(scope="module")
@@ -298,10 +300,35 @@ def test_a_shadow_and_a_canary_are_recorded_by_version(project: Project, tmp_pat
         assert {service.post()[1]["version"] for _ in range(5)} == {"1"}
         wait_for("the shadow", lambda: sum(r.role == "shadow" for r in service.records()) == 5)
     with serving(project, tmp_path, "--canary", "toy/2=50%") as service:
-        versions = [service.post(BODY, "/predict", **{"nbprod-sticky": str(number)})[1]["version"] for number in range(40)]
+        versions = [
+            service.post(BODY, "/predict", **{"nbprod-sticky": str(number)})[1]["version"] for number in range(40)
+        ]
         assert 5 < versions.count("2") < 35
     both = project.nbprod("serve", "toy/1", "--canary", "toy/2=150%", "--port", "0", code=2)
     assert "between 0% and 100%" in both.stderr
+
+
+def test_a_promotion_is_followed_under_load_and_a_move_by_hand_is_not(project: Project, tmp_path: Path) -> None:
+    project.document("promote", "toy/1", "--override", "gates", "--reason", "the first")
+    with serving(project, tmp_path, "--workers", "2", ref="toy@champion") as service:
+        load = Load(service, 2)
+        wait_for("answers", lambda: len(load.answered) > 100)
+        project.document("promote", "toy/2", "--override", "gates", "--reason", "better")
+
+        def versions() -> set[str]:
+            return {service.post()[1]["version"] for _ in range(20)}
+
+        wait_for("the second version from both workers", lambda: versions() == {"2"})
+        project.document("rollback", "toy", "--reason", "worse")
+        wait_for("the first version again", lambda: versions() == {"1"})
+        project.registry().set_registered_model_alias("toy", "champion", "2")
+        wait_for("word of it", lambda: any("moved it without nbprod" in line for line in list(service.said)))
+        assert versions() == {"1"}
+        project.registry().set_registered_model_alias("toy", "champion", "1")
+        load.stop()
+        assert not load.failed
+        assert load.answered <= {record.request for record in service.records()}
+        assert {record.version for record in service.records()} == {"1", "2"}
 
 
 def test_the_registered_folder_is_served_without_a_registry(project: Project, tmp_path: Path) -> None:
