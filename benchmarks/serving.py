@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import socket
 import statistics
 import subprocess
@@ -21,7 +22,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -76,9 +77,10 @@ def main() -> None:
     """Measure and print the table."""
     options = _options()
     work = Path(tempfile.mkdtemp(prefix="nbprod-serving-"))
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # where mlflow finds uvicorn
     environment = {
         **os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MLFLOW_DISABLE_TELEMETRY": "true",
-        "NBPROD_KEYS": str(work / "keys"), "XDG_CACHE_HOME": str(work / "cache"), "PYTHONWARNINGS": "ignore",
+        "PATH": path, "NBPROD_KEYS": str(work / "keys"), "XDG_CACHE_HOME": str(work / "cache"), "PYTHONWARNINGS": "ignore",
     }  # fmt: skip
     try:
         with ExitStack() as stack:
@@ -201,12 +203,13 @@ def _started(
         server.memory = _memory(process.pid)
         yield server
     finally:
-        os.killpg(process.pid, 15)  # the group that was made for it: mlflow leaves a child behind
-        try:
-            process.wait(timeout=30)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, 9)
-            process.wait()
+        for number in (
+            signal.SIGTERM,
+            signal.SIGKILL,
+        ):  # to the group that was made for it: mlflow leaves a child behind
+            with suppress(ProcessLookupError, subprocess.TimeoutExpired):
+                os.killpg(process.pid, number)
+                process.wait(timeout=30)
 
 
 def _answers(server: Server) -> bool:

@@ -123,7 +123,8 @@ class Inference:
         whole = kinds <= {"long"} and array.dtype.kind == "i"
         if self._signature.complete and (floating or whole):
             found = array.astype("float64" if floating else "int64")
-            if floating and not np.isfinite(found.astype("float32") if kinds == {"float"} else found).all():
+            limit = np.finfo("float32" if "float" in kinds else "float64").max
+            if floating and not (np.abs(found) <= limit).all():
                 raise Refused("the input holds numbers that are not finite.", path="$.inputs[0].data", status=422)
             return Asked(matrix=found)
         columns = {name: array[:, n] for n, name in enumerate(self._own.names)}

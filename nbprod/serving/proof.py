@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import random
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -67,6 +68,12 @@ def prove(predicts: Sequence[Predict], shaper: Shaper, example: Sequence[Sequenc
         predicts: ``predict``, and ``predict_proba`` where there is one.
         example: rows in the signature's order.
     """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # arrays have no names of columns
+        return _proven(predicts, shaper, example)
+
+
+def _proven(predicts: Sequence[Predict], shaper: Shaper, example: Sequence[Sequence[Any]]) -> Proof:
     signature = shaper.signature
     if signature.tensor is not None:
         rows: list[Any] = list(_tensors(signature, example))

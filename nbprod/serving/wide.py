@@ -61,7 +61,7 @@ class Wide:
         matrix = flat.reshape(len(rows), width)
         if self._narrow and (matrix.min() < -(2**31) or matrix.max() >= 2**31):
             return None
-        if self._kind == "d" and not np.isfinite(matrix.astype("float32") if self._single else matrix).all():
+        if self._single and np.abs(matrix).max() > np.finfo("float32").max:
             return None
         return matrix
 

@@ -11,7 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -201,14 +201,15 @@ class Load:
         while not self.ended.is_set():
             try:
                 connection = http.client.HTTPConnection("127.0.0.1", self.service.port, timeout=30)
-                while not self.ended.is_set():
-                    connection.request("POST", "/predict", BODY, {"content-type": "application/json"})
-                    answer = connection.getresponse()
-                    content = json.loads(answer.read())
-                    if answer.status == 200:
-                        self.answered.add(content["request_id"])
-                    else:
-                        self.failed.append((answer.status, content))
+                with closing(connection):
+                    while not self.ended.is_set():
+                        connection.request("POST", "/predict", BODY, {"content-type": "application/json"})
+                        answer = connection.getresponse()
+                        content = json.loads(answer.read())
+                        if answer.status == 200:
+                            self.answered.add(content["request_id"])
+                        else:
+                            self.failed.append((answer.status, content))
             except (OSError, http.client.HTTPException, ValueError) as error:
                 self.failed.append(error)
                 time.sleep(0.02)
@@ -251,14 +252,7 @@ def test_nothing_that_was_answered_is_missing_after_the_end(
         assert load.answered <= {record.request for record in service.records()}
 
 
-def test_workers_end_when_their_parent_is_killed(project: Project, tmp_path: Path) -> None:
-    with serving(project, tmp_path, "--workers", "2") as service:
-        children = [process.pid for process in psutil.Process(service.process.pid).children()]
-        service.process.kill()
-        wait_for("the end of the workers", lambda: not any(map(is_alive, children)))
-
-
-def test_counters_are_those_of_all_workers(project: Project, tmp_path: Path) -> None:
+def test_counters_are_those_of_all_workers_which_end_with_their_parent(project: Project, tmp_path: Path) -> None:
     with serving(project, tmp_path, "--workers", "2") as service:
         for _ in range(40):
             service.post()
@@ -269,6 +263,9 @@ def test_counters_are_those_of_all_workers(project: Project, tmp_path: Path) -> 
             return sum(float(line.split()[1]) for line in text.splitlines() if line.startswith("nbprod_rows_total{"))
 
         wait_for("the counters of both workers", lambda: total() == 40)
+        children = [process.pid for process in psutil.Process(service.process.pid).children()]
+        service.process.kill()
+        wait_for("the end of the workers", lambda: not any(map(is_alive, children)))
 
 
 def test_another_address_than_this_machine_needs_keys(project: Project, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from nbprod.serving.served import Served
 from tests.serving import asgi
 from tests.serving.asgi import Client, Got, run
 
+pytestmark = pytest.mark.filterwarnings("ignore:X does not have valid feature names")
 GZIP = {**asgi.JSON_HEADERS, "content-encoding": "gzip"}
 ROW = {"a": 0.5, "b": -1.0, "c": 2}
 
