@@ -79,8 +79,10 @@ def main() -> None:
     work = Path(tempfile.mkdtemp(prefix="nbprod-serving-"))
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # where mlflow finds uvicorn
     environment = {
-        **os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MLFLOW_DISABLE_TELEMETRY": "true",
-        "PATH": path, "NBPROD_KEYS": str(work / "keys"), "XDG_CACHE_HOME": str(work / "cache"), "PYTHONWARNINGS": "ignore",
+        **os.environ,
+        "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MLFLOW_DISABLE_TELEMETRY": "true",
+        "PATH": path, "NBPROD_KEYS": str(work / "keys"), "XDG_CACHE_HOME": str(work / "cache"),
+        "PYTHONWARNINGS": "ignore",
     }  # fmt: skip
     try:
         with ExitStack() as stack:

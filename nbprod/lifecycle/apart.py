@@ -13,12 +13,16 @@ from nbprod.errors import NbprodError
 T = TypeVar("T")
 
 
-def apart(function: Callable[[], T]) -> T:
-    """What a function returns or raises, called in a child of this process; it must begin no threads before.
+def apart(function: Callable[[], T], *, meanwhile: Callable[[], None]) -> T:
+    """What a function returns or raises, called in a child of this process, which may have begun no threads before.
+
+    Args:
+        meanwhile: what this process does until the child is done.
 
     Only for results and errors that can be pickled. Where there is no fork the function is called here.
     """
     if not hasattr(os, "fork"):
+        meanwhile()
         return function()
     reading, writing = os.pipe()
     child = os.fork()
@@ -26,6 +30,7 @@ def apart(function: Callable[[], T]) -> T:
         os.close(reading)
         _answer(function, writing)
     os.close(writing)
+    meanwhile()
     with os.fdopen(reading, "rb") as pipe:
         content = pipe.read()
     _, status = os.waitpid(child, 0)

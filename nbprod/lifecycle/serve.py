@@ -26,7 +26,7 @@ from nbprod.registry.database import local_path, local_version
 from nbprod.serving.keys import ApiKeys, add_key
 from nbprod.serving.limits import Limits
 from nbprod.serving.loading import Source, kept_columns, verified
-from nbprod.serving.server import Follow, Plan, listen, work
+from nbprod.serving.server import Follow, Plan, listen, warm, work
 from nbprod.serving.signature import read_signature
 
 BUNDLE = "bundle.json"
@@ -87,7 +87,8 @@ def serve(wish: Wish, tell: Callable[[Serving], None]) -> None:
     """
     check_wish(wish)
     with tempfile.TemporaryDirectory(prefix="nbprod-serve-") as scratch:
-        plan = apart(lambda: _plan(wish, Path(scratch)))
+        # Several workers are forked later, and OpenMP's threads would not survive that.
+        plan = apart(lambda: _plan(wish, Path(scratch)), meanwhile=warm if wish.workers == 1 else lambda: None)
         follow = _follower(wish, plan, Path(scratch))
         listener = listen(wish.host, wish.port)
         port = listener.getsockname()[1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -85,6 +86,22 @@ def work(
 
 
 ROLES = ("answer", "shadow", "canary")
+
+
+def warm() -> None:
+    """Import what every single worker needs, whatever the model is, while somebody else finds and verifies it."""
+    threads.set_variables(1)
+    for name in (
+        "scipy.sparse",
+        "scipy.stats",
+        "uvicorn",
+        "uvloop",
+        "httptools",
+        "starlette.applications",
+        "msgspec",
+        "orjson",
+    ):
+        importlib.import_module(name)
 
 
 async def _serve(

@@ -10,6 +10,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+import warnings
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -136,6 +137,18 @@ def test_the_service_answers_and_its_process_knows_no_mlflow(service: Running) -
     assert "sklearn" in maps
     loaded = [line for line in service.said if '"loaded"' in line]
     assert json.loads(loaded[0])["path"] == "arrays, micro-batches"
+
+
+def test_the_client_of_mlflow_works_unchanged(service: Running) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import pandas as pd
+        from mlflow.pyfunc.scoring_server.client import ScoringServerClient
+
+        client = ScoringServerClient("127.0.0.1", service.port)
+        client.wait_server_ready(timeout=10)
+        found = client.invoke(pd.DataFrame({"b": [0.1, 0.1], "a": [0.9, 0.1]})).get_predictions()
+    assert found[0].tolist() == [1, 0]
 
 
 def test_mlflow_is_not_imported_for_a_skops_model(project: Project, tmp_path: Path) -> None:
