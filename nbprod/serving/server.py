@@ -124,7 +124,7 @@ async def _serve(
         following = follow(service, plan) if follow is not None else None
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, _end, server, service)
+            loop.add_signal_handler(number, _end, server, service, number)
         sharing = loop.create_task(_share(service)) if slots is not None else None
         task = loop.create_task(server.serve(sockets=[listener]))
         while not server.started and not task.done():
@@ -141,9 +141,10 @@ async def _serve(
     events.tell("info", "ended", worker=worker)
 
 
-def _end(server: Any, service: Service) -> None:
-    if server.should_exit:  # asked twice
-        server.force_exit = True
+def _end(server: Any, service: Service, number: int) -> None:
+    """Drain; a signal that comes a second time ends at once (Ctrl-C brings a worker one, and its parent another)."""
+    server.force_exit = number in service.signals
+    service.signals.add(number)
     service.ready = False
     server.should_exit = True
 

@@ -73,6 +73,7 @@ class Service:
         feedback: writes feedback down: request, row, name, value, source.
         exists: whether a request's id can be one of this log's.
         ready: false while it ends.
+        signals: that asked for the end.
     """
 
     roles: Roles
@@ -85,6 +86,7 @@ class Service:
     exists: Callable[[str], bool]
     folder: Path
     ready: bool = True
+    signals: set[int] = field(default_factory=set)
     _shadowed: int = field(default=0)
 
     def choose(self, sticky: Callable[[], bytes]) -> tuple[Loaded, str]:
