@@ -69,9 +69,13 @@ class Bounded(HttpToolsProtocol):
             super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        """A part of the body."""
-        if not self._refused:
-            super().on_body(body)
+        """A part of the body: the application is woken when it has all, or more than it takes."""
+        if self._refused or self.cycle.response_complete:
+            return
+        self.cycle.body += body
+        if len(self.cycle.body) > self.bounds.body:
+            self.flow.pause_reading()
+            self.cycle.message_event.set()
 
     def on_message_complete(self) -> None:
         """The last byte of a request."""
