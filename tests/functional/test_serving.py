@@ -145,7 +145,7 @@ def test_the_client_of_mlflow_works_unchanged(service: Running) -> None:
         import pandas as pd
         from mlflow.pyfunc.scoring_server.client import ScoringServerClient
 
-        client = ScoringServerClient("127.0.0.1", service.port)
+        client: Any = ScoringServerClient("127.0.0.1", service.port)  # type: ignore[no-untyped-call]
         client.wait_server_ready(timeout=10)
         found = client.invoke(pd.DataFrame({"b": [0.1, 0.1], "a": [0.9, 0.1]})).get_predictions()
     assert found[0].tolist() == [1, 0]

@@ -51,7 +51,7 @@ def test_requests_made_from_the_description_are_answered_as_it_says(tmp_path: Pa
     service = Apart(tmp_path, make())
     try:
         document = service.ask("GET", "/openapi.json").json
-        schema = schemathesis.openapi.from_dict(document)
+        schema: Any = schemathesis.openapi.from_dict(document)
         operations = [found.ok() for found in schema.get_all_operations()]
         assert {"/predict", "/invocations", "/feedback", "/v2/models/toy/infer"} <= {item.path for item in operations}
 
