@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nbprod.cli import render
+from nbprod.cli.options import as_json
 
 if TYPE_CHECKING:
     from nbprod.lifecycle.serve import Serving
@@ -84,7 +85,8 @@ def _options(command: Any) -> Any:
 @click.command("serve", cls=Grouped)
 @click.argument("ref", metavar="NAME[/VERSION|@ALIAS]|FOLDER")
 @_options
-def command(ref: str, **options: Any) -> None:
+@as_json
+def command(ref: str, as_json: bool, **options: Any) -> None:
     """Answer over HTTP with a registered model version, or with a bundle, until SIGTERM or Ctrl-C.
 
     Every prediction is in the prediction log before it is answered. What it takes and answers: docs/serving.md, and
@@ -94,11 +96,15 @@ def command(ref: str, **options: Any) -> None:
 
     name, file = options.pop("add_key"), options["api_key_file"]
     if name is None:
-        serve(_wish(ref, options), _tell)
+        serve(_wish(ref, options), _document if as_json else _tell)
     elif file is None:
         raise click.UsageError("--add-key needs --api-key-file FILE.")
     else:
-        click.echo(new_key(file, name))
+        key = new_key(file, name)
+        if as_json:
+            render.document({"name": name, "key": key})
+            return
+        click.echo(key)
         render.next_step(
             render.shell("nbprod", "serve", ref, "--api-key-file", str(file)), "the key is not shown again"
         )
@@ -117,6 +123,10 @@ def _wish(ref: str, options: dict[str, Any]) -> Any:
         canary=options["canary"], predictions=options["predictions"], api_keys=options["api_key_file"],
         certificate=options["tls_cert"], private_key=options["tls_key"], fsync=options["fsync"], limits=limits,
     )  # fmt: skip
+
+
+def _document(serving: Serving) -> None:
+    render.document({**serving.to_dict(), "docs": f"{serving.url}/docs"})
 
 
 def _tell(serving: Serving) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import shutil
+import socket
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from nbprod.config import load_project
-from nbprod.entities import ModelVersion
+from nbprod.entities import Fact, ModelVersion
 from nbprod.errors import ArtifactError, UsageError
 from nbprod.evidence.entry import digest, validate
 from nbprod.evidence.folder import ENTRY
@@ -21,11 +22,13 @@ from nbprod.lifecycle.apart import apart
 from nbprod.lifecycle.following import Follower, first_version
 from nbprod.lifecycle.versions import find_version
 from nbprod.lifecycle.workspace import Workspace, open_existing
+from nbprod.predictions.policy import policy_of
 from nbprod.registry import parse_ref
 from nbprod.registry.database import local_path, local_version
 from nbprod.serving.keys import ApiKeys, add_key
 from nbprod.serving.limits import Limits
 from nbprod.serving.loading import Source, kept_columns, verified
+from nbprod.serving.rolling import rolled
 from nbprod.serving.server import Follow, Plan, listen, warm, work
 from nbprod.serving.signature import read_signature
 
@@ -61,7 +64,7 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Serving:
+class Serving(Fact):
     """A service that answers.
 
     Attributes:
@@ -70,7 +73,7 @@ class Serving:
 
     ref: str
     url: str
-    log: Path
+    log: str
     locked: bool
 
 
@@ -95,20 +98,25 @@ def serve(wish: Wish, tell: Callable[[Serving], None]) -> None:
         scheme = "https" if wish.certificate else "http"
         host = f"[{wish.host}]" if ":" in wish.host else wish.host
         serving = Serving(
-            ref=plan.answer.ref, url=f"{scheme}://{host}:{port}", log=plan.log, locked=wish.api_keys is not None
+            ref=plan.answer.ref, url=f"{scheme}://{host}:{port}", log=str(plan.log), locked=wish.api_keys is not None
         )
-        if wish.workers == 1:
-            work(plan, listener, ready=lambda: tell(serving), follow=follow)
-            return
-        from nbprod.serving.metrics import shared
-        from nbprod.serving.workers import Workers
+        with rolled(plan.log, plan.retain):
+            if wish.workers == 1:
+                work(plan, listener, ready=lambda: tell(serving), follow=follow)
+            else:
+                _workers(plan, listener, lambda: tell(serving), follow)
 
-        slots = shared(wish.workers)
 
-        def one(worker: int, ready: Callable[[], None]) -> None:
-            work(plan, listener, worker=worker, slots=slots, ready=ready, follow=follow)
+def _workers(plan: Plan, listener: socket.socket, ready: Callable[[], None], follow: Follow | None) -> None:
+    from nbprod.serving.metrics import shared
+    from nbprod.serving.workers import Workers
 
-        Workers(one, wish.workers, drain=wish.limits.drain, ready=lambda: tell(serving)).run()
+    slots = shared(plan.workers)
+
+    def one(worker: int, answers: Callable[[], None]) -> None:
+        work(plan, listener, worker=worker, slots=slots, ready=answers, follow=follow)
+
+    Workers(one, plan.workers, drain=plan.limits.drain, ready=ready).run()
 
 
 def new_key(file: Path, name: str) -> str:
@@ -180,7 +188,7 @@ def _plan(wish: Wish, scratch: Path) -> Plan:
             raise UsageError("a bundle is served by itself: --shadow and --canary need the registry.")
         source = from_bundle(Path(wish.ref), scratch / "answer")
         log = (wish.predictions or Path(PREDICTIONS)) / source.name
-        return Plan(answer=source, log=log, **options)
+        return Plan(answer=source, log=log, retain=policy_of(source.entry).retain, **options)
     with open_existing() as work:
         asked = (("answer", wish.ref), ("shadow", wish.shadow), ("canary", canary))
         sources: dict[str, Any] = {
@@ -192,7 +200,7 @@ def _plan(wish: Wish, scratch: Path) -> Plan:
             if source.name != sources["answer"].name:
                 raise UsageError(f"--{role} must be another version of {sources['answer'].name}, not {source.ref}.")
         log = (wish.predictions or work.project.data / PREDICTIONS) / sources["answer"].name
-    return Plan(log=log, **sources, **options)
+    return Plan(log=log, retain=policy_of(sources["answer"].entry).retain, **sources, **options)
 
 
 def _audited(text: str, work: Workspace) -> str:

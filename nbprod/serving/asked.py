@@ -24,7 +24,6 @@ class Asked:
             tensors.
         proba: whether probabilities are wanted, too.
         raw: the body, where it is ``{"columns": [...], "rows": [...]}`` and nothing else, in the model's order.
-        name: under which the model was asked for, where a protocol says so.
     """
 
     rows: Sequence[tuple[Any, ...]] = ()

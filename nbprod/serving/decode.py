@@ -23,6 +23,9 @@ from nbprod.serving.signature import Signature
 from nbprod.serving.tensors import array_of
 from nbprod.serving.wide import Wide
 
+LETTERS = 32
+"""So many bytes a cell, and a column's name, may have at most in a body that is logged as it came."""
+
 FORMS = 'send {"records": [{...}]} or {"columns": [...], "rows": [[...]]}'
 
 
@@ -98,7 +101,7 @@ class Decoder:
             return Asked(matrix=array_of(found.rows, self.signature.tensor, "$.rows"))
         if (matrix := self.wide.table(body)) is not None:
             self.check_count(len(matrix))
-            return Asked(matrix=matrix, raw=body)
+            return Asked(matrix=matrix, raw=body if self._as_it_came(body, len(matrix)) else b"")
         try:
             found = self._body.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -119,7 +122,12 @@ class Decoder:
             return other
         self.check_count(len(found.rows))
         self.single_keys(body, keys + 1)
-        return Asked(rows=self.finished(found.rows, "rows"), proba=proba)
+        plain = keys == 1 and self._as_it_came(body, len(found.rows))
+        return Asked(rows=self.finished(found.rows, "rows"), proba=proba, raw=body if plain else b"")
+
+    def _as_it_came(self, body: bytes, rows: int) -> bool:
+        """Whether a table's body may stand in the log as it is: spaces must not swell it."""
+        return len(body) <= LETTERS * (1 + rows) * len(self.names)
 
     def typed(self, decoder: Any, body: bytes, *, where: str = "$", columns: Sequence[str] = ()) -> Any:
         """Decode with one of msgspec's decoders.

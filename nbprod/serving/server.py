@@ -34,6 +34,7 @@ class Plan:
         api_keys: the file of the callers' keys; None for no keys.
         certificate, private_key: files for TLS; None for none.
         fsync: see `nbprod.predictions.segments`.
+        retain: seconds after which predictions are deleted; None for never.
     """
 
     answer: Source
@@ -47,6 +48,7 @@ class Plan:
     certificate: Path | None = None
     private_key: Path | None = None
     fsync: Literal["never", "second", "batch"] = "never"
+    retain: float | None = None
 
 
 Follow = Callable[["Service", "Plan"], Any]

@@ -20,7 +20,7 @@ from typing import Any
 import psutil  # type: ignore[import-untyped]
 import pytest
 
-from nbprod.predictions.journal import Record, records
+from nbprod.predictions.reading import read_table
 from tests.functional.conftest import Make
 from tests.functional.project import PROGRAM, Project, is_alive, parameters, wait_for
 
@@ -81,10 +81,10 @@ class Running:
                 found += part
             return found
 
-    def records(self) -> list[Record]:
-        """What is in the log."""
-        paths = [path for path in sorted(self.log.iterdir()) if path.is_file()]
-        return [item for path in paths for item in records(path.read_bytes()) if isinstance(item, Record)]
+    def logged(self) -> list[dict[str, str]]:
+        """Request, role and version of every row in the log, rolled or not."""
+        found: list[dict[str, str]] = read_table(self.log, columns=["request", "role", "version"]).to_pylist()
+        return found
 
     def stop(self) -> int:
         """End it; the exit code."""
@@ -240,8 +240,11 @@ def test_nothing_that_was_answered_is_missing_after_the_end(
     project: Project, tmp_path: Path, workers: str, number: signal.Signals
 ) -> None:
     with serving(project, tmp_path, "--workers", workers) as service:
-        family = [service.process.pid, *(p.pid for p in psutil.Process(service.process.pid).children(recursive=True))]
+        own = psutil.Process(service.process.pid)
+        children = {child.pid: "nbprod.serving.rolling" in child.cmdline() for child in own.children()}
+        family = [own.pid, *(child for child, rolls in children.items() if not rolls)]
         assert len(family) == (1 if workers == "1" else 3)
+        assert list(children.values()).count(True) == 1
         load = Load(service)
         wait_for("enough answers", lambda: len(load.answered) > 300)
         victims = family[1:] if number == signal.SIGKILL and len(family) > 1 else family[:1]
@@ -256,13 +259,13 @@ def test_nothing_that_was_answered_is_missing_after_the_end(
         else:
             service.process.wait(timeout=60)
         load.stop()
-        wait_for("the end of all processes", lambda: not any(map(is_alive, family)))
-        logged = {record.request for record in service.records()}
+        wait_for("the end of all processes", lambda: not any(map(is_alive, [*family, *children])))
+        logged = {row["request"] for row in service.logged()}
         assert load.answered <= logged
         assert len(load.answered) > 300
     with serving(project, tmp_path) as service:
         assert service.post()[0] == 200
-        assert load.answered <= {record.request for record in service.records()}
+        assert load.answered <= {row["request"] for row in service.logged()}
 
 
 def test_counters_are_those_of_all_workers_which_end_with_their_parent(project: Project, tmp_path: Path) -> None:
@@ -308,7 +311,7 @@ def test_a_version_that_is_not_what_was_signed_is_not_served(project: Project) -
 def test_a_shadow_and_a_canary_are_recorded_by_version(project: Project, tmp_path: Path) -> None:
     with serving(project, tmp_path, "--shadow", "toy/2") as service:
         assert {service.post()[1]["version"] for _ in range(5)} == {"1"}
-        wait_for("the shadow", lambda: sum(r.role == "shadow" for r in service.records()) == 5)
+        wait_for("the shadow", lambda: sum(row["role"] == "shadow" for row in service.logged()) == 5)
     with serving(project, tmp_path, "--canary", "toy/2=50%") as service:
         versions = [
             service.post(BODY, "/predict", **{"nbprod-sticky": str(number)})[1]["version"] for number in range(40)
@@ -337,8 +340,8 @@ def test_a_promotion_is_followed_under_load_and_a_move_by_hand_is_not(project: P
         project.registry().set_registered_model_alias("toy", "champion", "1")
         load.stop()
         assert not load.failed
-        assert load.answered <= {record.request for record in service.records()}
-        assert {record.version for record in service.records()} == {"1", "2"}
+        assert load.answered <= {row["request"] for row in service.logged()}
+        assert {row["version"] for row in service.logged()} == {"1", "2"}
 
 
 def test_the_registered_folder_is_served_without_a_registry(project: Project, tmp_path: Path) -> None:
