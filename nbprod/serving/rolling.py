@@ -1,4 +1,4 @@
-"""The roller's process beside a service, ``python -m nbprod.serving.rolling FOLDER [SECONDS]``; it ends with its parent.
+"""The roller beside a service, ``python -m nbprod.serving.rolling FOLDER [SECONDS]``, which ends with its parent.
 
 It is small while there is nothing to do: a child of it imports what Parquet needs, does one round and is gone.
 """
