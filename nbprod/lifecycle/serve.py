@@ -28,7 +28,6 @@ from nbprod.registry.database import local_path, local_version
 from nbprod.serving.keys import ApiKeys, add_key
 from nbprod.serving.limits import Limits
 from nbprod.serving.loading import Source, kept_columns, verified
-from nbprod.serving.rolling import rolled
 from nbprod.serving.server import Follow, Plan, listen, warm, work
 from nbprod.serving.signature import read_signature
 
@@ -100,11 +99,10 @@ def serve(wish: Wish, tell: Callable[[Serving], None]) -> None:
         serving = Serving(
             ref=plan.answer.ref, url=f"{scheme}://{host}:{port}", log=str(plan.log), locked=wish.api_keys is not None
         )
-        with rolled(plan.log, plan.retain):
-            if wish.workers == 1:
-                work(plan, listener, ready=lambda: tell(serving), follow=follow)
-            else:
-                _workers(plan, listener, lambda: tell(serving), follow)
+        if wish.workers == 1:
+            work(plan, listener, ready=lambda: tell(serving), follow=follow)
+        else:
+            _workers(plan, listener, lambda: tell(serving), follow)
 
 
 def _workers(plan: Plan, listener: socket.socket, ready: Callable[[], None], follow: Follow | None) -> None:

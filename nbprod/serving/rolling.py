@@ -1,6 +1,6 @@
-"""The roller beside a service, ``python -m nbprod.serving.rolling FOLDER [SECONDS]``, which ends with its parent.
+"""Rolling beside a service: a thread looks for segments that are closed, and a process of its own rolls them and ends.
 
-It is small while there is nothing to do: a child of it imports what Parquet needs, does one round and is gone.
+``python -m nbprod.serving.rolling FOLDER [SECONDS]`` is that process; what it imports is gone with it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from nbprod.serving import events
 from nbprod.serving.workers import die_with_parent
 
 EVERY = 20.0
-"""Seconds between two looks for segments that are closed."""
+"""Seconds between two looks."""
 
 ALWAYS = 3600.0
 """Seconds after which there is a round in any case: what is too old is deleted, and what must be erased is."""
@@ -28,36 +28,30 @@ ALWAYS = 3600.0
 
 @contextmanager
 def rolled(folder: Path, retain: float | None) -> Iterator[None]:
-    """Have a prediction log rolled while the block runs."""
-    command = [
-        sys.executable,
-        "-P",
-        "-m",
-        "nbprod.serving.rolling",
-        str(folder),
-        *([] if retain is None else [str(retain)]),
-    ]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    """Have a prediction log rolled while the block runs.
+
+    Args:
+        retain: seconds after which predictions are deleted; None for never.
+    """
+    ended = threading.Event()
+    thread = threading.Thread(target=_look, args=(folder, retain, ended), name="roll", daemon=True)
+    thread.start()
     try:
         yield
     finally:
-        if process.stdin is not None:
-            process.stdin.close()
-        process.wait()
+        ended.set()
+        thread.join()
 
 
-def main() -> None:
-    """Roll until standard input closes."""
-    folder = Path(sys.argv[1])
-    retain = float(sys.argv[2]) if len(sys.argv) > 2 else None
-    os.nice(19)
-    ended = threading.Event()
-    threading.Thread(target=_listen, args=(ended,), daemon=True).start()
+def _look(folder: Path, retain: float | None, ended: threading.Event) -> None:
     due = time.monotonic() + ALWAYS
     while not ended.wait(EVERY):
-        if time.monotonic() >= due or waiting(folder) or waiting(folder / FEEDBACK):
-            due = time.monotonic() + ALWAYS
-            _round(folder, retain, ended)
+        try:
+            if time.monotonic() >= due or waiting(folder) or waiting(folder / FEEDBACK):
+                due = time.monotonic() + ALWAYS
+                one_round(folder, retain, ended)
+        except OSError as error:
+            events.tell("error", "the prediction log cannot be rolled, and is tried again", error=error)
 
 
 def waiting(folder: Path) -> bool:
@@ -69,43 +63,35 @@ def waiting(folder: Path) -> bool:
     return False
 
 
-def _listen(ended: threading.Event) -> None:
-    sys.stdin.read()
-    ended.set()
+def one_round(folder: Path, retain: float | None, ended: threading.Event) -> None:
+    """One round in a process, which is killed when the service ends meanwhile: a roller may be killed anywhere."""
+    command = [sys.executable, "-P", "-m", "nbprod.serving.rolling", str(folder)]
+    command += [] if retain is None else [str(retain)]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
+        while process.poll() is None:
+            if ended.wait(0.1):
+                process.kill()
+                return
+    if process.returncode:
+        events.tell("error", "the roller ended", code=process.returncode)
 
 
-def _round(folder: Path, retain: float | None, ended: threading.Event) -> None:
-    """One round in a child, which is killed when the service ends meanwhile: a roller may be killed anywhere."""
-    child = os.fork()
-    if not child:
-        _roll(folder, retain)
-    while not ended.is_set():
-        done, status = os.waitpid(child, os.WNOHANG)
-        if done:
-            if status:
-                events.tell("error", "the roller ended", code=os.waitstatus_to_exitcode(status))
-            return
-        time.sleep(0.05)
-    os.kill(child, 9)
-    os.waitpid(child, 0)
+def main() -> None:
+    """One round; what is wrong is told, and the segments wait for the next."""
+    die_with_parent()
+    os.nice(19)
+    from nbprod.predictions.roller import roll
 
-
-def _roll(folder: Path, retain: float | None) -> None:
-    code = 1
+    folder = Path(sys.argv[1])
     try:
-        die_with_parent()
-        from nbprod.predictions.roller import roll
-
-        found = roll(folder, retain=retain, wait=0)
-        for problem in found.problems:
-            events.tell("warning", "damage in the prediction log", error=problem)
-        if found.files:
-            events.tell("info", "rolled", segments=len(found.segments), files=found.files, rows=found.rows)
-        code = 0
+        found = roll(folder, retain=float(sys.argv[2]) if len(sys.argv) > 2 else None, wait=0)
     except Exception as error:
         events.tell("error", "the prediction log cannot be rolled, and is tried again", error=error)
-    finally:
-        os._exit(code)
+        return
+    for problem in found.problems:
+        events.tell("warning", "damage in the prediction log", error=problem)
+    if found.files:
+        events.tell("info", "rolled", segments=len(found.segments), files=found.files, rows=found.rows)
 
 
 if __name__ == "__main__":

@@ -119,6 +119,7 @@ async def _serve(
 ) -> None:
     from nbprod.serving.app import App
     from nbprod.serving.pages import pages
+    from nbprod.serving.rolling import rolled
     from nbprod.serving.tracing import traced
 
     with _service(plan, loaded, cpus=cpus, worker=worker, slots=slots) as service:
@@ -133,7 +134,8 @@ async def _serve(
             await asyncio.sleep(0.005)
         if server.started:
             ready()
-        await task
+        with rolled(plan.log, plan.retain) if worker == 0 else contextlib.nullcontext():
+            await task
         if sharing is not None:
             sharing.cancel()
         if following is not None:

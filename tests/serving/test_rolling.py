@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from pathlib import Path
+
+import pytest
 
 from nbprod.predictions.journal import Journal, Record
 from nbprod.serving import rolling
@@ -24,17 +28,21 @@ def test_only_segments_that_nobody_writes_wait(tmp_path: Path) -> None:
     assert rolling.waiting(tmp_path)
 
 
-def test_a_round_rolls_in_a_child(tmp_path: Path) -> None:
-    import threading
-
+def test_a_round_rolls_in_a_process(tmp_path: Path) -> None:
     journal = Journal(tmp_path, model="toy")
     journal.write([record(journal)])
     journal.close()
-    rolling._round(tmp_path, None, threading.Event())
+    rolling.one_round(tmp_path, None, threading.Event())
     assert not rolling.waiting(tmp_path)
     assert len(list(tmp_path.rglob("*.parquet"))) == 1
 
 
-def test_the_process_ends_with_the_block(tmp_path: Path) -> None:
-    with rolling.rolled(tmp_path, 3600.0):
-        pass
+def test_what_is_closed_is_rolled_while_the_block_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rolling, "EVERY", 0.01)
+    journal = Journal(tmp_path, model="toy")
+    journal.write([record(journal)])
+    journal.close()
+    with rolling.rolled(tmp_path, 3600.0 * 24 * 3650):
+        while rolling.waiting(tmp_path):
+            time.sleep(0.01)
+    assert [thread.name for thread in threading.enumerate() if thread.name == "roll"] == []
