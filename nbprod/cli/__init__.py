@@ -38,6 +38,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "rollback": "Move an alias back to the version before.",
     },
     "Operate": {
+        "serve": "Answer over HTTP with a model version or a bundle.",
         "feedback": "Add what turned out to be true of predictions.",
     },
     "Move": {

@@ -68,12 +68,27 @@ def local_lines(path: Path, name: str) -> tuple[str, ...] | None:
     return None if folder is None else read_local(folder)
 
 
+def local_version(path: Path, name: str, version: str) -> Path | None:
+    """The folder of a version in a local registry; None where MLflow must be asked."""
+    folder = _place(path, name, version)
+    return folder if folder is not None and folder.is_dir() else None
+
+
 def local_statements(path: Path, name: str, version: str) -> tuple[Statement, ...] | None:
     """The statements beside a version, by the time they were made, read without MLflow; None where that is not enough.
 
     Raises:
         ArtifactError: one was changed, or is damaged.
     """
+    folder = _place(path, name, version)
+    if folder is None:
+        return None
+    found = [read_file(file) for file in (folder.parent / STATEMENTS).glob("*.json")]
+    return tuple(sorted(found, key=lambda statement: statement.created))
+
+
+def _place(path: Path, name: str, version: str) -> Path | None:
+    """Where a version's folder is said to be, or none where that is not on this machine, or unknown."""
     query = "select coalesce(storage_location, source) from model_versions where name = ? and version = ?"
     rows = _select(path, query, (name, version))
     if not rows or not rows[0][0]:
@@ -81,9 +96,7 @@ def local_statements(path: Path, name: str, version: str) -> tuple[Statement, ..
     parts = urlsplit(str(rows[0][0]))
     if parts.scheme not in ("", "file") or parts.netloc:
         return None
-    folder = Path(unquote(parts.path) if parts.scheme else str(rows[0][0])).parent / STATEMENTS
-    found = [read_file(file) for file in folder.glob("*.json")]
-    return tuple(sorted(found, key=lambda statement: statement.created))
+    return Path(unquote(parts.path) if parts.scheme else str(rows[0][0]))
 
 
 def _select(path: Path, query: str, values: tuple[str, ...]) -> list[tuple[Any, ...]] | None:

@@ -60,6 +60,7 @@ GROUP = Compared(what="test[sex=1]/auc", agreement="identical", recorded="0.8", 
 REPORT = RunReport(run=Run(id="r1", pipeline="p", status="succeeded", stages=(DONE,)), version=VERSION)
 
 ANSWERS: dict[str, Any] = {
+    "serve.new_key": "nbp_key",
     "run.run": REPORT,
     "register.register": (VERSION, True),
     "versions.models": (VERSION,),
@@ -111,6 +112,7 @@ CALLS = {
     "gate": ("gate", "churn/3"),
     "approve": ("approve", "churn/3", "--reason", "read it"),
     "promote": ("promote", "churn/3"),
+    "serve": ("serve", "churn/1", "--api-key-file", "keys.txt", "--add-key", "ana"),
     "feedback": ("feedback", "churn", "data.csv"),
     "rollback": ("rollback", "churn"),
     "export": ("export", "churn/3", "out"),
