@@ -41,6 +41,8 @@ class Settings:
         strict: gates, cards and clean sources are required to promote.
         licenses: the licences that data may have, as SPDX identifiers or URLs; empty for any. In the environment they
             are separated by commas.
+        dask_scheduler: address of the Dask scheduler on whose workers files may be scored, such as
+            ``tcp://10.0.0.5:8786``. Empty: none.
     """
 
     registry: str = ""
@@ -51,6 +53,7 @@ class Settings:
     timeout: float = 0.0
     strict: bool = False
     licenses: tuple[str, ...] = ()
+    dask_scheduler: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

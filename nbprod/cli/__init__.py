@@ -39,6 +39,7 @@ GROUPS: dict[str, dict[str, str]] = {
     },
     "Operate": {
         "serve": "Answer over HTTP with a model version or a bundle.",
+        "score": "Score files of any size with a model version or a bundle.",
         "feedback": "Add what turned out to be true of predictions.",
     },
     "Move": {

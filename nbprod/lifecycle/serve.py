@@ -190,7 +190,7 @@ def _plan(wish: Wish, scratch: Path) -> Plan:
     with open_existing() as work:
         asked = (("answer", wish.ref), ("shadow", wish.shadow), ("canary", canary))
         sources: dict[str, Any] = {
-            role: from_registry(find_version(_audited(ref, work), work), work, scratch / role)
+            role: from_registry(find_version(audited_ref(ref, work), work), work, scratch / role)
             for role, ref in asked
             if ref
         }
@@ -201,7 +201,7 @@ def _plan(wish: Wish, scratch: Path) -> Plan:
     return Plan(log=log, retain=policy_of(sources["answer"].entry).retain, **sources, **options)
 
 
-def _audited(text: str, work: Workspace) -> str:
+def audited_ref(text: str, work: Workspace) -> str:
     """A reference without an alias: the version at which the audit log left it."""
     ref = parse_ref(text)
     return f"{ref.name}/{first_version(work, ref.name, ref.alias)}" if ref.alias else text

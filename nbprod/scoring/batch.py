@@ -65,7 +65,7 @@ def run(
     known = [layout.shape.rows for layout in layouts]
     total = None if None in known else sum(rows or 0 for rows in known)
     try:
-        with closing(engine(questions(layouts))) as results:  # type: ignore[type-var]
+        with closing(engine(questions(layouts))) as results:
             for result in results:
                 label = layouts[result.part].part.label
                 if result.faults and on_error == "fail":
@@ -81,7 +81,11 @@ def run(
         output.discard()
         log.abort()
         raise
-    output.publish()
+    try:
+        output.publish()
+    except BaseException:
+        output.discard()
+        raise
     totals.seconds = time.perf_counter() - clock
     return totals
 
@@ -113,10 +117,7 @@ def _write(result: Result, log: BatchLog, output: Output) -> None:
 def refusal(fault: Fault, label: str) -> ArtifactError:
     """What is wrong with a row, and where it is; never its value."""
     where = f"row {fault.row:,}"
-    if fault.column:
-        why = f"{fault.why} in the column '{fault.column}' of {where}"
-    else:
-        why = f"{where}: {fault.why}"
+    why = f"{fault.why} in the column '{fault.column}' of {where}" if fault.column else f"{where}: {fault.why}"
     return ArtifactError(
         f"{why}; nothing was written: correct it, or set bad rows aside with --on-error quarantine.",
         file=label, line=fault.line,

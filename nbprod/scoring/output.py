@@ -35,6 +35,7 @@ class Target:
         self.folder = not suffix_of(self.path) or url.endswith("/")
         suffix = "" if self.folder else suffix_of(self.path)
         self.beside = f"{self.path[: len(self.path) - len(suffix)]}.rejected{suffix or '.parquet'}"
+        self.rejects = label_of(self.files, self.beside)
         self._check_input(source)
         with written(self.label):
             self._check_free(overwrite)
@@ -44,9 +45,9 @@ class Target:
         for part in source.parts:
             if part.files == self.files and (f"{_real(part.files, part.path)}/").startswith(f"{own}/"):
                 raise UsageError("is the input: name another output.", file=self.label)
-        if source.root and source.parts[0].files == self.files:
-            if own.startswith(f"{_real(self.files, source.root)}/"):
-                raise UsageError("lies in the input's folder: name an output elsewhere.", file=self.label)
+        inside = source.root and own.startswith(f"{_real(self.files, source.root)}/")
+        if inside and source.parts[0].files == self.files:
+            raise UsageError("lies in the input's folder: name an output elsewhere.", file=self.label)
 
     def _check_free(self, overwrite: bool) -> None:
         if self.files.exists(self.path) and self.files.isdir(self.path) != self.folder:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -93,13 +94,14 @@ class Scorer:
     Attributes:
         kept: the columns that the prediction log keeps.
         stops: whether a bad row ends it all, so that the model need not be asked about the others.
+        one: held while the model is asked, where it is not known that several threads may; see `lock_for`.
     """
 
     served: Served
     form: Form
     kept: tuple[str, ...]
     stops: bool
-    _one: threading.Lock = field(default_factory=threading.Lock)
+    one: AbstractContextManager[Any] = field(default_factory=threading.Lock)
 
     def score(self, question: Question) -> Result:
         """Check and answer a piece.
@@ -178,7 +180,7 @@ class Scorer:
         served = self.served
         picked = [_taken(columns[column.name].values, at) for column in served.signature.columns]
         try:
-            with self._one, refused_rows():
+            with self.one, refused_rows():
                 question = served.shaper.question(picked, arrays=served.proof.arrays)
                 values, shares = served.ask(question, proba=bool(self.form.shares))
                 if len(values) != len(at):
@@ -199,6 +201,11 @@ class Scorer:
             raise
         except Exception as error:  # a bug of the model's, as it is in the service
             raise DeployError(f"{served.ref} fails ({type(error).__name__}: its message may hold values).") from error
+
+
+def lock_for(served: Served) -> AbstractContextManager[Any]:
+    """What is held while a model is asked: nothing for scikit-learn's estimators, which only read when they predict."""
+    return nullcontext() if served.entry["model"]["serialization"] == "skops" else threading.Lock()
 
 
 def _fault(piece: Piece, at: int, column: str, why: str) -> Fault:
