@@ -17,7 +17,7 @@ from nbprod.scoring.parts import Part, unreadable
 if TYPE_CHECKING:
     import pyarrow as pa
 
-CELLS = 2_000_000
+CELLS = 1_000_000
 MOST, LEAST = 65_536, 256
 """A piece has about so many cells, and at most and at least so many rows."""
 
