@@ -152,11 +152,11 @@ class Scorer:
         good = np.ones(piece.table.num_rows, bool)
         faults = []
         for column in self.served.signature.columns:
-            bad = columns[column.name].bad
-            if bad is not None:
-                why = f"expected {word(column)}"
-                faults += [_fault(piece, int(row), column.name, why) for row in np.flatnonzero(bad & good)]
-                good &= ~bad
+            found, why = columns[column.name], f"expected {word(column)}"
+            for bad, what in ((found.bad, why), (found.missing, f"{why}, found nothing")):
+                if bad is not None:
+                    faults += [_fault(piece, int(row), column.name, what) for row in np.flatnonzero(bad & good)]
+                    good &= ~bad
         return good, faults
 
     def _answers(self, columns: Mapping[str, Values], at: Any) -> tuple[list[Any], list[tuple[int, str]]]:

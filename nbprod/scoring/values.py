@@ -33,10 +33,12 @@ class Values:
     Attributes:
         values: an array in the type of `arrow_type`, or a list of nested values; null where a value is missing or bad.
         bad: which values do not fit, as booleans; None for none.
+        missing: which values must not be missing, and are.
     """
 
     values: Any
     bad: np.ndarray[Any, Any] | None = None
+    missing: np.ndarray[Any, Any] | None = None
 
 
 def arrow_type(kind: str) -> Any:
@@ -99,14 +101,11 @@ def checked(column: Column, values: pa.ChunkedArray, *, csv: bool) -> Values:
         if _is_view(found.type) or pa.types.is_large_string(found.type):
             found = found.cast(pa.string())
         array, wrong = _TYPED[column.type](column, found)
-    return Values(values=array, bad=_with_missing(array, wrong, column))
-
-
-def _with_missing(array: pa.Array, wrong: np.ndarray[Any, Any] | None, column: Column) -> Any:
+    bad = wrong if wrong is not None and wrong.any() else None
     if not column.required or not array.null_count:
-        return wrong if wrong is not None and wrong.any() else None
+        return Values(values=array, bad=bad)
     missing = array.is_null().to_numpy(zero_copy_only=False)
-    return missing if wrong is None else missing | wrong
+    return Values(values=array, bad=bad, missing=missing if bad is None else missing & ~bad)
 
 
 Found = tuple[Any, "np.ndarray[Any, Any] | None"]
