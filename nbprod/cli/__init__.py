@@ -34,6 +34,11 @@ GROUPS: dict[str, dict[str, str]] = {
         "promote": "Run the gates and, if they pass, move an alias to a version.",
         "rollback": "Move an alias back to the version before.",
     },
+    "Deploy": {
+        "build": "Make a folder that is ready to deploy.",
+        "deploy": "Put a model version where it is asked: here, in a container, on Kubernetes.",
+        "serve": "Answer requests with a model version.",
+    },
     "Maintain": {
         "keys": "List, make, pin, rotate and revoke signing keys.",
     },
