@@ -93,7 +93,7 @@ def new_folder(target: Path) -> Iterator[Path]:
         raise UsageError("is there already and not empty: name another folder, or move it away.", file=str(target))
     with written_whole(target) as part:
         part.mkdir()
-        yield part
+        yield part.resolve()
 
 
 def place_model(part: Path, folder: Path) -> None:
