@@ -1,0 +1,123 @@
+"""The target ``container``: an image built from the bundle, run with no more rights than the service needs."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import time
+from dataclasses import replace
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import ProxyHandler, build_opener
+
+from nbprod.errors import DeployError
+from nbprod.targets import Deployment, Placement
+from nbprod.targets.command import call
+from nbprod.targets.state import now
+
+ENGINES = ("podman", "docker")
+"""Programs that build and run, in the order in which they are looked for."""
+
+BUILDERS = (*ENGINES, "buildah")
+"""Programs that build."""
+
+READY = 120.0
+
+
+def container(
+    placement: Placement,
+    *,
+    engine: str = "",
+    image: str = "",
+    port: int = 8080,
+    api_key_file: str = "",
+    push: str = "",
+) -> Deployment:
+    """Build a bundle's image and run it on this machine; what ran under the name before is replaced.
+
+    Args:
+        engine: ``podman``, ``docker`` or, to build only, ``buildah``; by default the first that is there.
+        image: what to call it; by default ``nbprod-NAME:VERSION``.
+        port: port of the loopback interface.
+        api_key_file: the keys that callers may use; by default one is made.
+        push: where to push the image to; it is not run here then.
+
+    Raises:
+        DeployError: there is no engine, or it fails, or the service does not get ready.
+    """
+    program = find_engine(engine)
+    wanted = placement.wanted
+    tag = image or str(wanted.details["image"])
+    build = ["bud" if Path(program).name == "buildah" else "build", "--tag", tag, "--file", "Containerfile", "."]
+    call([program, *build], doing=f"build the image {tag}", folder=placement.bundle, timeout=3600)
+    made = replace(wanted, since=now(), status="written", details={"engine": program, "image": tag})
+    if push:
+        call([program, "push", tag, push], doing=f"push the image to {push}", timeout=3600)
+        return replace(made, details={**made.details, "pushed": push})
+    if Path(program).name == "buildah":
+        return replace(made, reason="buildah builds and does not run: run the image with podman or docker.")
+    return _run(made, program=program, port=port, keys=_keys(placement, api_key_file))
+
+
+def find_engine(name: str = "") -> str:
+    """The program that builds images.
+
+    Raises:
+        DeployError: there is none.
+    """
+    for candidate in (name,) if name else BUILDERS:
+        if found := shutil.which(candidate):
+            return found
+    raise DeployError(f"there is no {name or ', '.join(BUILDERS)} on this machine: install one, or use --target local.")
+
+
+def _keys(placement: Placement, given: str) -> Path:
+    """The file of API keys; one is made where none was given, which only its owner may read."""
+    if given:
+        return Path(given).resolve()
+    file = placement.folder / f"{placement.wanted.name}.api-key"
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as text:
+            text.write(f"{secrets.token_urlsafe(32)}\n")
+    return file.resolve()
+
+
+def _run(made: Deployment, *, program: str, port: int, keys: Path) -> Deployment:
+    name, image = f"nbprod-{made.details['label']}" if "label" in made.details else "", str(made.details["image"])
+    name = name or image.rpartition("/")[2].partition(":")[0].partition("@")[0]
+    remove = [program, "rm", "--force", name]
+    call(remove, doing=f"remove the container {name} that was there")
+    # podman gives the file to the image's user; docker cannot, so there it must be readable for that user
+    access = ":ro,U" if Path(program).name == "podman" else ":ro"
+    options = ["--detach", "--name", name, "--restart", "on-failure", "--read-only", "--tmpfs", "/tmp"]
+    options += ["--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--publish", f"127.0.0.1:{port}:8080"]
+    options += ["--volume", f"{keys}:/run/secrets/nbprod/api-keys{access}", "--volume", f"{name}-data:/data"]
+    call([program, "run", *options, image], doing=f"run the image {image}")
+    url = f"http://127.0.0.1:{port}"
+    end = time.monotonic() + READY
+    while not _ready(url):
+        if time.monotonic() > end:
+            call(remove, doing=f"remove the container {name}")
+            raise DeployError(f"{made.ref} was not ready within {READY:g} seconds in a container, so it was removed.")
+        time.sleep(0.2)
+    return replace(
+        made, status="ready", url=url, details={**made.details, "container": name, "api_key_file": str(keys)}
+    )
+
+
+def _ready(url: str) -> bool:
+    try:
+        with build_opener(ProxyHandler({})).open(f"{url}/readyz", timeout=3) as reply:
+            return bool(reply.status == 200)
+    except (URLError, OSError, ValueError):
+        return False
+
+
+def stop(deployment: Deployment) -> Deployment:
+    """Stop and remove a container; its volume stays, since the journal of predictions is in it."""
+    name, program = str(deployment.details.get("container", "")), str(deployment.details.get("engine", ""))
+    if name:
+        call([program, "rm", "--force", name], doing=f"remove the container {name}")
+    return replace(deployment, status="stopped", reason="")
