@@ -1,4 +1,4 @@
-"""``nbprod deploy``: a version as a bundle, placed on a target; what is deployed is noted under ``.nbprod/deployments/``."""
+"""``nbprod deploy``: a version as a bundle, placed on a target, and noted under ``.nbprod/deployments/``."""
 
 from __future__ import annotations
 

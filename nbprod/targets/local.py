@@ -114,17 +114,22 @@ def _log(file: Path) -> str:
 
 
 def alive(deployment: Deployment, file: Path) -> bool:
-    """Whether the supervisor of a deployment runs; a process that only has its number does not count."""
-    number = deployment.processes.get("supervisor", 0)
+    """Whether the supervisor of a deployment runs."""
+    return _runs(deployment.processes.get("supervisor", 0), "nbprod.targets.supervisor", str(file))
+
+
+def _runs(number: int, *words: str) -> bool:
+    """Whether a process runs whose command line holds some words; one that only has the number does not count."""
     if not number:
         return False
-    with suppress(OSError):
-        command = Path(f"/proc/{number}/cmdline").read_bytes()
-        return b"nbprod.targets.supervisor" in command and os.fsencode(str(file)) in command
     if Path("/proc/self/cmdline").exists():
-        return False
+        try:
+            command = Path(f"/proc/{number}/cmdline").read_bytes()
+        except OSError:
+            return False
+        return all(os.fsencode(word) in command for word in words)
     listed = subprocess.run(["ps", "-o", "command=", "-p", str(number)], capture_output=True, text=True, check=False)
-    return "nbprod.targets.supervisor" in listed.stdout and str(file) in listed.stdout
+    return all(word in listed.stdout for word in words)
 
 
 def stop(deployment: Deployment, file: Path) -> Deployment:
@@ -142,6 +147,9 @@ def stop(deployment: Deployment, file: Path) -> Deployment:
                     f"the supervisor of {deployment.ref} (process {deployment.processes['supervisor']}) does not end."
                 )
             time.sleep(0.05)
+    service = deployment.processes.get("service", 0)
+    if _runs(service, "serve", deployment.bundle):  # its supervisor was killed
+        os.kill(service, signal.SIGTERM)
     found = replace(read(file) or deployment, status="stopped", processes={}, reason="")
     save(file, found)
     return found

@@ -187,6 +187,7 @@ class Machine:
             self.process = subprocess.Popen(
                 [*PROGRAM, "serve", deployment.bundle, *options],
                 cwd=place, env=dict(self.environment), stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+                preexec_fn=_end_with_parent,
             )  # fmt: skip
         self.url = deployment.url
         return self.process.pid
@@ -233,6 +234,16 @@ class Machine:
     def note(self, deployment: Deployment) -> None:
         """See `Host`."""
         save(self.state, deployment)
+
+
+def _end_with_parent() -> None:
+    """Where the system can: a service whose supervisor was killed gets SIGTERM, so that it is never left alone."""
+    platform: str = sys.platform
+    if platform == "linux":
+        import ctypes
+
+        set_parent_death_signal = 1  # from linux/prctl.h
+        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGTERM)
 
 
 def _list(value: Any) -> list[Any]:

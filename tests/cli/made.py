@@ -6,12 +6,16 @@ from typing import Any
 
 from nbprod.entities import Artifact, CellError, GateResult, Metric, ModelVersion, Run, StageRun
 from nbprod.evidence.audit import AuditLine
+from nbprod.lifecycle.build import Built
 from nbprod.lifecycle.history import History
 from nbprod.lifecycle.judging import Judgement
 from nbprod.lifecycle.promote import Promoted
 from nbprod.lifecycle.report import RunReport
 from nbprod.lifecycle.verify import Check, Verified
 from nbprod.lifecycle.versions import Shown
+from nbprod.packaging.bundle import Manifest
+from nbprod.packaging.proof import Proof
+from nbprod.targets import Deployment
 
 ENTRY: dict[str, Any] = {"name": "churn", "metrics": [{"name": "auc", "value": 0.5, "dataset": "test"}], "model": {}}
 VERSION = ModelVersion(name="churn", version="3", digest="d", created="2026-01-01T10:20:30+00:00", entry=ENTRY)
@@ -40,6 +44,13 @@ LINE = AuditLine(
     version="3", alias="champion", before="2", reason="better",
 )  # fmt: skip
 
+BUILT = Built(
+    folder="new", digest="d" * 64, proof=Proof(rows=5, compared=True, ready=1.5, seconds=9.0),
+    manifest=Manifest(
+        name="churn", version="3", entry="d", model={}, python="3.11", nbprod="0", base="b", wheels="own",
+    ),
+)  # fmt: skip
+
 REPORT = RunReport(run=Run(id="r1", pipeline="p", status="succeeded", stages=(DONE,)), version=VERSION)
 
 ANSWERS: dict[str, Any] = {
@@ -54,6 +65,8 @@ ANSWERS: dict[str, Any] = {
     "gate.gate": Judgement(version=VERSION, results=(PASSED,)),
     "approve.approve": VERSION,
     "promote.promote": Promoted(version=VERSION, alias="champion", before="2", results=(PASSED,)),
+    "build.build": BUILT,
+    "deploy.deploy": Deployment(name="churn", version="3", target="local", status="ready", url="http://127.0.0.1:1"),
     "rollback.rollback": Promoted(version=VERSION, alias="champion", before="4"),
 }
 """Function below `nbprod.lifecycle` -> what it returns."""
@@ -74,6 +87,8 @@ CALLS = {
     "approve": ("approve", "churn/3", "--reason", "read it"),
     "promote": ("promote", "churn/3"),
     "rollback": ("rollback", "churn"),
+    "build": ("build", "churn/3", "new"),
+    "deploy": ("deploy", "churn/3"),
     "keys": ("keys",),
 }
 """How each verb is called."""

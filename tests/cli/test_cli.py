@@ -96,8 +96,8 @@ def test_without_a_verb_there_is_help(nbprod: Call) -> None:
         ("rnu", " Did you mean 'run'?"),
         (
             "xyz",
-            " There is: approve, check, fetch, gate, history, init, keys, models, plan, promote, register, rollback, "
-            "run, runs, show, verify.",
+            " There is: approve, build, check, deploy, fetch, gate, history, init, keys, models, plan, promote, "
+            "register, rollback, run, runs, serve, show, verify.",
         ),
     ],
 )
