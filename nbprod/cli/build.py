@@ -19,7 +19,7 @@ from nbprod.cli.options import as_json
 )
 @click.option("--kubernetes", flag_value="yes", default="no", help="Put manifests in: Kustomize, and KServe.")
 @as_json
-def command(ref: str, folder: str, wheels: str, base: str, kubernetes: str, as_json: bool) -> None:
+def command(ref: str, folder: str, *, wheels: str, base: str, kubernetes: str, as_json: bool) -> None:
     """Make FOLDER a bundle: the model and all that serves it, proven in a clean environment.
 
     The same version gives the same bytes. A bundle that does not answer the recorded example as recorded is not made.

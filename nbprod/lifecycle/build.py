@@ -59,6 +59,8 @@ def build(text: str, folder: Path, wanted: Wanted) -> Built:
         DeployError: its packages cannot be had, or it does not work in a clean environment; no folder is left.
     """
     base = image.check_base(wanted.base) if wanted.base else ""
+    bundle.refuse_used(folder)
+    lock.find_uv()
     with open_existing() as work, ExitStack() as stack:
         version = find_version(text, work)
         python = lock.minor_of(str(version.entry["environment"]["python"]))

@@ -82,6 +82,12 @@ class Manifest(Fact):
         return f"{self.name}/{self.version}"
 
 
+def refuse_used(target: Path) -> None:
+    """UsageError where there is something that a bundle would replace; an empty folder is nothing."""
+    if target.is_symlink() or (target.exists() and not (target.is_dir() and not any(target.iterdir()))):
+        raise UsageError("is there already and not empty: name another folder, or move it away.", file=str(target))
+
+
 @contextmanager
 def new_folder(target: Path) -> Iterator[Path]:
     """A folder that appears as ``target`` when the block ends well, and not at all when it does not.
@@ -89,8 +95,7 @@ def new_folder(target: Path) -> Iterator[Path]:
     Raises:
         UsageError: there is something already.
     """
-    if target.is_symlink() or (target.exists() and not (target.is_dir() and not any(target.iterdir()))):
-        raise UsageError("is there already and not empty: name another folder, or move it away.", file=str(target))
+    refuse_used(target)
     with written_whole(target) as part:
         part.mkdir()
         yield part.resolve()

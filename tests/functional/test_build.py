@@ -109,8 +109,8 @@ def test_a_second_build_gives_the_same_bytes(project: Project, built: Any, tmp_p
 def test_a_folder_that_is_there_is_refused_and_what_fails_leaves_none(project: Project, built: Any) -> None:
     assert "is there already" in project.nbprod("build", "line/1", "bundle", code=2).stderr
     words = ("build", "line/1", "other", "--json")
-    nowhere = {"UV_DEFAULT_INDEX": "file:///no/such/index", "UV_NO_CACHE": "1"}
-    failed = project.call(*PROGRAM, *words, code=7, **nowhere).document
+    index = "file:///no/such/index"
+    failed = project.call(*PROGRAM, *words, code=7, UV_DEFAULT_INDEX=index, UV_NO_CACHE="1").document
     assert "could not resolve what the service needs" in failed["error"]["message"]
     assert not [path.name for path in project.root.iterdir() if path.name.startswith(("other", ".new"))]
 
