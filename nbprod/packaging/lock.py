@@ -22,8 +22,8 @@ from nbprod.entities import Fact
 from nbprod.errors import DeployError, MissingExtra
 from nbprod.targets.command import call
 
-SERVING = ("click", "cryptography", "filelock", "fsspec", "numpy", "packaging", "pyyaml", "rfc8785")
-"""What `nbprod serve` imports of nbprod's own requirements, beside the extra `serve`."""
+SERVING = ("click", "cryptography", "filelock", "fsspec", "numpy", "packaging", "pyarrow", "pyyaml", "rfc8785")
+"""What `nbprod serve` imports of nbprod's own requirements, beside the extra `serve`; pyarrow is for its journal."""
 
 TABLES = ("pandas",)
 """What a model is served with that was fitted on tables, whose signature names columns."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import shutil
 import time
@@ -12,6 +11,7 @@ from urllib.error import URLError
 from urllib.request import ProxyHandler, build_opener
 
 from nbprod.errors import DeployError
+from nbprod.store import write_text
 from nbprod.targets import Deployment, Placement
 from nbprod.targets.command import call
 from nbprod.targets.state import now
@@ -40,7 +40,7 @@ def container(
         engine: ``podman``, ``docker`` or, to build only, ``buildah``; by default the first that is there.
         image: what to call it; by default ``nbprod-NAME:VERSION``.
         port: port of the loopback interface.
-        api_key_file: the keys that callers may use; by default one is made.
+        api_key_file: the keys that callers may use, in a file that the image's user can read; by default one is made.
         push: where to push the image to; it is not run here then.
 
     Raises:
@@ -73,14 +73,19 @@ def find_engine(name: str = "") -> str:
 
 
 def _keys(placement: Placement, given: str) -> Path:
-    """The file of API keys; one is made where none was given, which only its owner may read."""
+    """The file of API keys; one is made where none was given.
+
+    Its folder is closed to others; the file itself is not, since the image's user has a number of its own.
+    """
     if given:
         return Path(given).resolve()
-    file = placement.folder / f"{placement.wanted.name}.api-key"
+    folder = placement.folder / "keys"
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    file = folder / f"{placement.wanted.name}.api-keys"
     if not file.exists():
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as text:
-            text.write(f"{secrets.token_urlsafe(32)}\n")
+        write_text(file, f"{secrets.token_urlsafe(32)}\n")
+    file.chmod(0o644)
     return file.resolve()
 
 
@@ -89,11 +94,9 @@ def _run(made: Deployment, *, program: str, port: int, keys: Path) -> Deployment
     name = name or image.rpartition("/")[2].partition(":")[0].partition("@")[0]
     remove = [program, "rm", "--force", name]
     call(remove, doing=f"remove the container {name} that was there")
-    # podman gives the file to the image's user; docker cannot, so there it must be readable for that user
-    access = ":ro,U" if Path(program).name == "podman" else ":ro"
     options = ["--detach", "--name", name, "--restart", "on-failure", "--read-only", "--tmpfs", "/tmp"]
     options += ["--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--publish", f"127.0.0.1:{port}:8080"]
-    options += ["--volume", f"{keys}:/run/secrets/nbprod/api-keys{access}", "--volume", f"{name}-data:/data"]
+    options += ["--volume", f"{keys}:/run/secrets/nbprod/api-keys:ro", "--volume", f"{name}-data:/data"]
     call([program, "run", *options, image], doing=f"run the image {image}")
     url = f"http://127.0.0.1:{port}"
     end = time.monotonic() + READY

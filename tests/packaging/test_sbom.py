@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+
 from nbprod.packaging.lock import read_lock
 from nbprod.packaging.sbom import sbom
 from tests.packaging.made import LOCK
@@ -26,3 +31,8 @@ def test_the_serial_number_is_of_what_is_in_it_and_not_of_when_it_was_made() -> 
         return sbom(ref="churn/3", entry=entry, sha256="d", packages=read_lock(LOCK))["serialNumber"]
 
     assert serial("a") == serial("a") != serial("b")
+
+
+def test_it_is_valid_for_the_format_s_own_schema() -> None:
+    found = sbom(ref="churn/3", entry="e" * 64, sha256="d" * 64, packages=read_lock(LOCK))
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(json.dumps(found)) is None

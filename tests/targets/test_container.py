@@ -54,12 +54,15 @@ def test_it_is_built_and_runs_read_only_on_the_loopback_interface(
     assert stopped.status == "stopped"
 
 
-def test_a_key_is_made_that_only_its_owner_can_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, port: int) -> None:
+def test_a_key_is_made_that_its_owner_and_the_image_can_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, port: int
+) -> None:
     fake_program(tmp_path, "docker", monkeypatch)
     made = container(placement(tmp_path, target="container", image="nbprod-churn:3"), port=port)
     file = Path(str(made.details["api_key_file"]))
     first = file.read_text()
-    assert file.stat().st_mode & 0o777 == 0o600
+    assert file.parent.stat().st_mode & 0o777 == 0o700
+    assert file.stat().st_mode & 0o777 == 0o644
     assert len(first) > 40
     container(placement(tmp_path, target="container", image="nbprod-churn:3"), port=port)
     assert file.read_text() == first
