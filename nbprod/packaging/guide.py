@@ -28,23 +28,24 @@ folder; it asks no registry.
 As an image (any of podman, docker and buildah):
 
     podman build --tag {tag} .
-    mkdir -m 700 secrets && head -c 24 /dev/urandom | base64 | tr '+/' '-_' > secrets/api-keys && chmod 644 secrets/api-keys
+    mkdir -m 700 ../secrets && head -c 24 /dev/urandom | base64 | tr '+/' '-_' > ../secrets/api-keys
+    chmod 644 ../secrets/api-keys
     podman run --read-only --tmpfs /tmp --cap-drop all --security-opt no-new-privileges \\
-        --volume ./secrets/api-keys:{keys}:ro --volume nbprod-{label}:{data} --publish 127.0.0.1:{port}:{port} {tag}
+        --volume ../secrets/api-keys:{keys}:ro --volume nbprod-{label}:{data} --publish 127.0.0.1:{port}:{port} {tag}
 
-The folder `secrets` is closed to others; the file in it is not, since the image's user has a number of its own. Keep it
-out of this folder's copies.
+The folder `secrets` is closed to others; the file in it is not, since the image's user has a number of its own. Put
+nothing into the bundle's folder: a bundle that holds anything else than was built is refused.
 
 Without an image, in an environment of its own:
 
-    python{python} -m venv environment
-    environment/bin/pip install --no-deps --require-hashes {index}--find-links wheels --requirement requirements.lock
-    environment/bin/nbprod serve . --port {port}
+    python{python} -m venv ../environment
+    ../environment/bin/pip install --no-deps --require-hashes {index}--find-links wheels --requirement requirements.lock
+    ../environment/bin/nbprod serve . --port {port}
 
 {kubernetes}{base}
 ## Ask it
 
-    curl --header "Authorization: Bearer $(cat secrets/api-keys)" --json '{question}' http://127.0.0.1:{port}/predict
+    curl --header "Authorization: Bearer $(cat ../secrets/api-keys)" --json '{question}' http://127.0.0.1:{port}/predict
 
 ## Watch it
 
@@ -141,7 +142,7 @@ def _kubernetes(about: dict[str, Any]) -> str:
     return f"""\
 On Kubernetes: push the image, name it in `kubernetes/overlays/production/kustomization.yaml`, then
 
-    kubectl create secret generic {name}-api-keys --from-file=secrets/api-keys
+    kubectl create secret generic {name}-api-keys --from-file=../secrets/api-keys
     kubectl apply -k kubernetes/overlays/production
 
 The pods run as user {USER} with a read-only root and no way out to the network. Their journal is in an `emptyDir` and
