@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Any, Literal
 
@@ -62,7 +63,8 @@ def _bundle(text: str, work: Workspace) -> tuple[Path, Manifest]:
     if (named / MANIFEST).is_file():
         return named.resolve(), check_bundle(named)
     version = find_version(text, work)
-    place = work.project.data / BUNDLES / f"{version.name}-{version.version}-{version.digest[:12]}"
+    with_nbprod = installed_version("nbprod")  # another nbprod makes another bundle
+    place = work.project.data / BUNDLES / f"{version.name}-{version.version}-{version.digest[:12]}-{with_nbprod}"
     if (place / MANIFEST).is_file():
         if read_manifest(place).entry != version.digest:
             raise DeployError(f"is the bundle of another version than {version.ref}: remove it.", file=str(place))

@@ -127,6 +127,12 @@ def test_a_version_whose_bytes_were_changed_is_not_built(project: Project, built
     assert not (project.root / "other").exists()
 
 
+def test_a_version_of_a_stranger_is_not_built(project: Project, built: Any, tmp_path: Path) -> None:
+    said = project.call(*PROGRAM, "build", "line/1", "other", code=2, NBPROD_KEYS=str(tmp_path / "keys")).stderr
+    assert "which you did not pin: nbprod keys --pin" in said
+    assert not (project.root / "other").exists()
+
+
 @pytest.fixture
 def port(project: Project) -> Iterator[int]:
     """Where the deployment of a test listens; it is stopped at the end."""
