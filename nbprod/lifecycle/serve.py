@@ -22,17 +22,16 @@ from nbprod.lifecycle.apart import apart
 from nbprod.lifecycle.following import Follower, first_version
 from nbprod.lifecycle.versions import find_version
 from nbprod.lifecycle.workspace import Workspace, open_existing
+from nbprod.packaging.bundle import MANIFEST, MODEL, check_bundle
 from nbprod.predictions.policy import policy_of
 from nbprod.registry import parse_ref
 from nbprod.registry.database import local_path, local_version
-from nbprod.serving.keys import ApiKeys, add_key
+from nbprod.serving.keys import ApiKeys
 from nbprod.serving.limits import Limits
 from nbprod.serving.loading import Source, kept_columns, verified
 from nbprod.serving.server import Follow, Plan, listen, warm, work
 from nbprod.serving.signature import read_signature
-
-BUNDLE = "bundle.json"
-"""What a bundle holds beside the folder `model`; see `nbprod.packaging.bundle`."""
+from nbprod.trust.callers import add_key
 
 PREDICTIONS = "predictions"
 
@@ -118,7 +117,7 @@ def _workers(plan: Plan, listener: socket.socket, ready: Callable[[], None], fol
 
 
 def new_key(file: Path, name: str) -> str:
-    """Make a key for a caller; see `nbprod.serving.keys.add_key`."""
+    """Make a key for a caller; see `nbprod.trust.callers.add_key`."""
     return add_key(file, name)
 
 
@@ -184,7 +183,7 @@ def _plan(wish: Wish, scratch: Path) -> Plan:
     if is_folder(wish.ref):
         if wish.shadow or canary:
             raise UsageError("a bundle is served by itself: --shadow and --canary need the registry.")
-        source = from_bundle(Path(wish.ref), scratch / "answer")
+        source = from_folder(Path(wish.ref), scratch / "answer")
         log = (wish.predictions or Path(PREDICTIONS)) / source.name
         return Plan(answer=source, log=log, retain=policy_of(source.entry).retain, **options)
     with open_existing() as work:
@@ -223,21 +222,26 @@ def _follower(wish: Wish, plan: Plan, scratch: Path) -> Follow | None:
 def is_folder(ref: str) -> bool:
     """Whether a bundle or a registered folder is meant."""
     folder = Path(ref)
-    return folder.is_dir() and ((folder / BUNDLE).is_file() or (folder / ENTRY).is_file())
+    return folder.is_dir() and ((folder / MANIFEST).is_file() or (folder / ENTRY).is_file())
 
 
-def from_bundle(folder: Path, target: Path) -> Source:
-    """A copy of a bundle's model, or of a registered folder, verified."""
-    about = json.loads((folder / BUNDLE).read_text(encoding="utf-8")) if (folder / BUNDLE).is_file() else {}
-    inside = folder / "model" if about else folder
+def from_folder(folder: Path, target: Path) -> Source:
+    """A copy of a bundle's model, or of a registered folder, verified.
+
+    Raises:
+        ArtifactError: it is not what was built, registered or signed.
+    """
+    bundle = check_bundle(folder) if (folder / MANIFEST).is_file() else None
+    inside = folder / MODEL if bundle else folder
     try:
         entry = validate(json.loads((inside / ENTRY).read_text(encoding="utf-8")))
     except (OSError, ValueError) as error:
-        raise ArtifactError("is no bundle: its registry entry cannot be read.", file=str(folder)) from error
-    version = str(about.get("version", "0"))
-    if about and (about.get("name") != entry["name"] or about.get("entry") != digest(entry)):
-        raise ArtifactError(f"is not the bundle that was built: its {BUNDLE} is about another entry.", file=str(folder))
-    return _copied(inside, target, name=entry["name"], version=version)
+        raise ArtifactError("holds no registry entry that can be read.", file=str(folder)) from error
+    if bundle and (bundle.name != entry["name"] or bundle.entry != digest(entry)):
+        raise ArtifactError(
+            f"is not the bundle that was built: its {MANIFEST} is about another entry.", file=str(folder)
+        )
+    return _copied(inside, target, name=entry["name"], version=bundle.version if bundle else "0")
 
 
 def from_registry(version: ModelVersion, work: Workspace, target: Path) -> Source:
