@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import os
 import shutil
 import socket
 import tempfile
@@ -128,6 +129,8 @@ def check_wish(wish: Wish) -> None:
         UsageError: it says which.
     """
     _need_packages()
+    if os.sep in wish.ref and Path(wish.ref).is_dir() and not is_folder(wish.ref):
+        raise UsageError("is a folder, but no bundle and no registered one: nbprod build makes one.", file=wish.ref)
     if wish.api_keys is None and not is_loopback(wish.host):
         raise UsageError(
             f"{wish.host} can be reached from other machines, so callers need keys: make one with --api-key-file FILE "

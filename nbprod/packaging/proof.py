@@ -95,7 +95,14 @@ def _install(bundle: Path, place: Path, *, python: str, wheels: str) -> None:
     uv = find_uv()
     call([uv, "venv", "--quiet", "--no-project", "--python", python, place], doing="make a clean environment")
     command: list[str | Path] = [uv, "pip", "install", "--quiet", "--python", environment_python(place), "--no-deps"]
-    command += ["--require-hashes", "--find-links", bundle / WHEELS, "--requirement", bundle / LOCK]
+    command += [
+        "--require-hashes",
+        "--compile-bytecode",
+        "--find-links",
+        bundle / WHEELS,
+        "--requirement",
+        bundle / LOCK,
+    ]
     if wheels == "all":
         command += ["--no-index", "--offline"]
     call(command, doing="install the bundle's lock in a clean environment", folder=place)
