@@ -1,9 +1,9 @@
 """``python -m benchmarks.serving``: requests a second of `nbprod serve` beside other servers, in one run.
 
 All servers hold the same logistic regression of 30 numbers, with one worker and one OpenMP thread; nbprod with its
-validation and its log of predictions, and once more without the log, whose cost that shows. They stay up together; every load is put on each in turn, in several rounds, so
-that a slow minute of the machine hits them all, and the median of the rounds counts. The load generator is
-`benchmarks.load`, whose share of a CPU is told. Never part of the tests.
+validation and its log of predictions, and once more without the log, whose cost that shows. They stay up together;
+every load is put on each in turn, in several rounds, so that a slow minute of the machine hits them all, and the median
+of the rounds counts. The load generator is `benchmarks.load`, whose share of a CPU is told. Never part of the tests.
 """
 
 from __future__ import annotations
