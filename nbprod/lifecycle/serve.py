@@ -24,6 +24,7 @@ from nbprod.lifecycle.following import Follower, first_version
 from nbprod.lifecycle.versions import find_version
 from nbprod.lifecycle.workspace import Workspace, open_existing
 from nbprod.packaging.bundle import MANIFEST, MODEL, check_bundle
+from nbprod.predictions.places import folder_of, url_of
 from nbprod.predictions.policy import policy_of
 from nbprod.registry import parse_ref
 from nbprod.registry.database import local_path, local_version
@@ -188,7 +189,7 @@ def _plan(wish: Wish, scratch: Path) -> Plan:
             raise UsageError("a bundle is served by itself: --shadow and --canary need the registry.")
         source = from_folder(Path(wish.ref), scratch / "answer")
         log = (wish.predictions or Path(PREDICTIONS)) / source.name
-        return Plan(answer=source, log=log, retain=policy_of(source.entry).retain, **options)
+        return Plan(answer=source, log=log, **_kept(source), **options)
     with open_existing() as work:
         asked = (("answer", wish.ref), ("shadow", wish.shadow), ("canary", canary))
         sources: dict[str, Any] = {
@@ -199,8 +200,15 @@ def _plan(wish: Wish, scratch: Path) -> Plan:
         for role, source in sources.items():
             if source.name != sources["answer"].name:
                 raise UsageError(f"--{role} must be another version of {sources['answer'].name}, not {source.ref}.")
-        log = (wish.predictions or work.project.data / PREDICTIONS) / sources["answer"].name
-    return Plan(log=log, retain=policy_of(sources["answer"].entry).retain, **sources, **options)
+        name = sources["answer"].name
+        log = wish.predictions / name if wish.predictions else folder_of(work.project.data, name)
+    return Plan(log=log, **_kept(sources["answer"]), **sources, **options)
+
+
+def _kept(source: Source) -> dict[str, Any]:
+    """How long the prediction log is kept, and where, as the version and the settings say."""
+    place = load_project().rolled_predictions
+    return {"retain": policy_of(source.entry).retain, "rolled": url_of(place, source.name)}
 
 
 def _audited(text: str, work: Workspace) -> str:
