@@ -16,7 +16,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # As on most machines: what Python leaves beside a module must not count as a change of anything.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help venv demo test check format unit functional slow nbval bench bench-serving dist lock clean
+.PHONY: help venv demo test check format unit functional slow test-image nbval bench bench-serving dist lock clean
 .DEFAULT_GOAL := help
 
 help: ## Show these targets
@@ -58,13 +58,16 @@ format: $(VENV)/.ready ## Format the code and fix what can be fixed
 	$(BIN)/ruff format .
 
 unit: $(VENV)/.ready ## Run the unit tests
-	$(RUN) pytest -q -n $(JOBS) --ignore tests/functional
+	$(RUN) pytest -q -n $(JOBS) --ignore tests/functional --ignore tests/image
 
 functional: $(VENV)/.ready ## Run the tests with real kernels and a real registry
 	$(RUN) pytest -q -n $(JOBS) --dist loadfile -m "not slow" tests/functional
 
 slow: $(VENV)/.ready ## Run the end-to-end tests that take minutes
 	$(RUN) pytest -q -n $(JOBS) --dist loadfile -m slow tests
+
+test-image: $(VENV)/.ready ## Build a real image of a bundle, run it and ask it (root, Debian's buildah, podman, umoci, runc, debootstrap)
+	.ci/image
 
 nbval: $(VENV)/.ready ## Check that the example notebooks still give their saved outputs
 	$(BIN)/nbprod run pipelines/employment.yaml

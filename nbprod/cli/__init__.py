@@ -37,9 +37,11 @@ GROUPS: dict[str, dict[str, str]] = {
         "promote": "Run the gates and, if they pass, move an alias to a version.",
         "rollback": "Move an alias back to the version before.",
     },
-    "Operate": {
+    "Deploy": {
         "serve": "Answer over HTTP with a model version or a bundle.",
         "score": "Score files of any size with a model version or a bundle.",
+        "build": "Make a folder that is ready to deploy.",
+        "deploy": "Put a model version where it is asked: here, in a container, on Kubernetes.",
         "feedback": "Add what turned out to be true of predictions.",
     },
     "Move": {

@@ -14,9 +14,10 @@ from nbprod.config import load_project
 from nbprod.entities import Fact
 from nbprod.errors import MissingExtra, UsageError
 from nbprod.lifecycle.apart import apart
-from nbprod.lifecycle.serve import PREDICTIONS, audited_ref, from_bundle, from_registry, is_folder
+from nbprod.lifecycle.serve import PREDICTIONS, audited_ref, check_ref, from_folder, from_registry, is_folder
 from nbprod.lifecycle.versions import find_version
 from nbprod.lifecycle.workspace import open_existing
+from nbprod.predictions.places import folder_of, url_of
 from nbprod.predictions.policy import policy_of
 from nbprod.serving import threads
 
@@ -103,10 +104,17 @@ class Scored(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """What is found before anything is loaded: the version, and where its predictions are logged."""
+    """What is found before anything is loaded.
+
+    Attributes:
+        source: the version, verified.
+        log: the folder of its prediction log.
+        rolled: where that is rolled to; None for beside it.
+    """
 
     source: Source
     log: Path
+    rolled: str | None
     notes: tuple[str, ...] = field(default=())
 
 
@@ -122,6 +130,7 @@ def score(wish: Wish, watch: Callable[[Progress], None]) -> Scored:
         DeployError: the model, its log or the workers fail.
     """
     _need_packages()
+    check_ref(wish.ref)
     address = _scheduler(wish)
     count = min(threads.cpus(), MOST_THREADS)
     threads.set_variables(count)
@@ -163,23 +172,25 @@ def _warm() -> None:
 def _find(wish: Wish, scratch: Path) -> Found:
     target = scratch / "model"
     if is_folder(wish.ref):
-        source = from_bundle(Path(wish.ref), target)
+        source = from_folder(Path(wish.ref), target)
         log = (wish.predictions or Path(PREDICTIONS)) / source.name
     else:
         with open_existing() as work:
             source = from_registry(find_version(audited_ref(wish.ref, work), work), work, target)
-            log = (wish.predictions or work.project.data / PREDICTIONS) / source.name
-    return Found(source=source, log=log, notes=_tidied(log, policy_of(source.entry).retain))
+            log = wish.predictions / source.name if wish.predictions else folder_of(work.project.data, source.name)
+    rolled = url_of(load_project().rolled_predictions, source.name)
+    notes = _tidied(log, rolled, policy_of(source.entry).retain)
+    return Found(source=source, log=log, rolled=rolled, notes=notes)
 
 
-def _tidied(log: Path, retain: float | None) -> tuple[str, ...]:
+def _tidied(log: Path, rolled: str | None, retain: float | None) -> tuple[str, ...]:
     """Roll what a service or a killed run left behind, and delete what is too old; there may be no service to do it."""
     from nbprod.predictions.roller import roll
 
     if not log.is_dir():
         return ()
     try:
-        return roll(log, retain=retain, wait=0).problems
+        return roll(log, rolled, retain=retain, wait=0).problems
     except OSError as error:
         return (f"the prediction log could not be rolled ({error.strerror}); it will be tried again.",)
 
@@ -205,7 +216,7 @@ def _scored(wish: Wish, found: Found, address: str, count: int, watch: Callable[
     form = form_of(served, proba=wish.proba)
     output = Output(target, _schema(kept, form.schema), rejected, given.parts)
     with _engine(wish, source, served, form, address, count) as engine:
-        log = BatchLog(found.log, model=source.name, version=source.version)
+        log = BatchLog(found.log, found.rolled, model=source.name, version=source.version)
         totals = run(parts, engine, log, output, on_error=wish.on_error, watch=watch)
     notes = (*found.notes, *map(str, log.repaired), *_notes(given, served))
     ids = tuple(dict.fromkeys(filter(None, (log.first, log.last))))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 from nbprod.errors import JournalFull
 from nbprod.predictions.journal import Journal
 from nbprod.predictions.orders import Order, orders_in, settle
-from nbprod.predictions.places import PART, Place, day_of
-from nbprod.predictions.roller import SCHEMA, rolling, write_parquet
+from nbprod.predictions.places import PART, Place, Url, day_of
+from nbprod.predictions.roller import SCHEMA, delete, rolling, write_parquet
 from nbprod.predictions.segments import name_of, sync_folder
 
 if TYPE_CHECKING:
@@ -36,13 +37,14 @@ class BatchLog:
 
     Args:
         folder: ``.nbprod/predictions/<model>``.
+        url: where its Parquet is; None for beside the segments.
         version: of the model that answers.
 
     Raises:
         JournalFull: the log cannot be written.
     """
 
-    def __init__(self, folder: Path, *, model: str, version: str) -> None:
+    def __init__(self, folder: Path, url: Url | None = None, *, model: str, version: str) -> None:
         self.folder = folder
         self.rows = 0
         self.first = self.last = ""
@@ -52,7 +54,7 @@ class BatchLog:
         segment = name_of(self._journal.next_id().rpartition("-")[0])
         assert segment is not None
         self._segment = segment
-        self._place = Place.at(folder)
+        self._place = Place.at(folder if url is None else url)
         self._files: list[str] = []
         self._writer: Any = None
         self._part = Path()
@@ -107,11 +109,10 @@ class BatchLog:
             with suppress(OSError):
                 self._writer.close()
             self._writer = None
-            self._part.unlink(missing_ok=True)
+            self._remove_part()
         for path in self._files:
-            Path(path).unlink(missing_ok=True)
-            with suppress(OSError):
-                os.removedirs(os.path.dirname(path))
+            with suppress(OSError):  # the last one may not be there yet
+                delete(self._place, path)
         self._journal.close()
 
     def _begin(self, day: str, schema: pa.Schema) -> None:
@@ -119,8 +120,9 @@ class BatchLog:
 
         number = hashlib.sha256(f"{self._segment}/{len(self._files)}".encode()).hexdigest()
         final = self._place.target(self._segment, number, version=self._version, day=day)
-        self._part = Path(final).with_name(f".{self._segment}.{len(self._files)}{PART}")
-        self._part.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(final).parent if self._place.local else Path(tempfile.mkdtemp(prefix="nbprod-log-"))
+        folder.mkdir(parents=True, exist_ok=True)
+        self._part = folder / f".{self._segment}.{len(self._files)}{PART}"
         about = {"nbprod.schema": SCHEMA, "nbprod.segment": str(self._segment)}
         texts = [field.name for field in schema if _is_text(field.type)]
         self._writer = pq.ParquetWriter(
@@ -135,22 +137,34 @@ class BatchLog:
         writer, self._writer = self._writer, None
         try:
             writer.close()
-            with self._part.open("rb") as file:
-                os.fsync(file.fileno())
-        except BaseException:
-            self._part.unlink(missing_ok=True)
-            raise
+            if self._place.local:
+                self._rename()
+            else:
+                self._place.put(self._part, self._files[-1])
+        finally:
+            self._remove_part()
+
+    def _rename(self) -> None:
+        """Give the file its name, durably."""
+        with self._part.open("rb") as file:
+            os.fsync(file.fileno())
         os.replace(self._part, self._files[-1])
-        folder = self._part.parent
-        while folder != self.folder.parent:  # the folders may be new
+        folder, root = self._part.parent, Path(self._place.root)
+        while folder != root.parent:  # the folders may be new
             sync_folder(folder)
             folder = folder.parent
+
+    def _remove_part(self) -> None:
+        self._part.unlink(missing_ok=True)
+        if not self._place.local:
+            self._part.parent.rmdir()
 
     def _leave_out(self, order: Order) -> None:
         import pyarrow.parquet as pq
 
         for path in self._files:
-            table = pq.read_table(path, partitioning=None)
+            with self._place.files.open(path, "rb") as file:
+                table = pq.read_table(file)
             left = order.without(table)
             if left.num_rows < table.num_rows:
                 write_parquet(self._place, path, left, {})

@@ -48,6 +48,26 @@ def folder_of(data: Path, model: str) -> Path:
     return data / "predictions" / model
 
 
+def url_of(setting: str, model: str) -> str | None:
+    """Where a model's rolled log is, by the project's setting ``predictions``; None for beside its journal."""
+    return f"{setting.rstrip('/')}/{model}" if setting else None
+
+
+def urls_of(data: Path, setting: str, model: str) -> tuple[Url, ...]:
+    """Everywhere that a model's log is: its journal's folder, and where the rest was rolled to."""
+    url = url_of(setting, model)
+    return (folder_of(data, model), *([] if url is None else [url]))
+
+
+def models_at(setting: str) -> tuple[str, ...]:
+    """The models that have a rolled log at the place that the setting ``predictions`` names."""
+    place = Place.at(setting)
+    try:
+        return tuple(sorted(posixpath.basename(path.rstrip("/")) for path in place.files.ls(place.root, detail=False)))
+    except (FileNotFoundError, NotADirectoryError):
+        return ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
     """A file of a log.

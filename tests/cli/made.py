@@ -9,6 +9,7 @@ from nbprod.evidence.audit import AuditLine
 from nbprod.evidence.compare import Compared
 from nbprod.evidence.lineage import Graph, Node, Use
 from nbprod.evidence.tombstones import Erased
+from nbprod.lifecycle.build import Built
 from nbprod.lifecycle.card import Carded
 from nbprod.lifecycle.checks import Check, Verified
 from nbprod.lifecycle.export import Exported
@@ -22,6 +23,9 @@ from nbprod.lifecycle.report import RunReport
 from nbprod.lifecycle.reproduce import Reproduction
 from nbprod.lifecycle.subject.erasures import Erasures
 from nbprod.lifecycle.versions import Shown
+from nbprod.packaging.bundle import Manifest
+from nbprod.packaging.proof import Proof
+from nbprod.targets import Deployment
 
 ENTRY: dict[str, Any] = {"name": "churn", "metrics": [{"name": "auc", "value": 0.5, "dataset": "test"}], "model": {}}
 VERSION = ModelVersion(name="churn", version="3", digest="d", created="2026-01-01T10:20:30+00:00", entry=ENTRY)
@@ -57,6 +61,13 @@ ERASED = Erased(
 
 SAME = Compared(what="test/auc", agreement="identical", recorded="0.8", found="0.8")
 GROUP = Compared(what="test[sex=1]/auc", agreement="identical", recorded="0.8", found="0.8")
+BUILT = Built(
+    folder="new", digest="d" * 64, proof=Proof(rows=5, compared=True, ready=1.5, seconds=9.0),
+    manifest=Manifest(
+        name="churn", version="3", entry="d", model={}, python="3.11", nbprod="0", base="b", wheels="own",
+    ),
+)  # fmt: skip
+
 REPORT = RunReport(run=Run(id="r1", pipeline="p", status="succeeded", stages=(DONE,)), version=VERSION)
 
 ANSWERS: dict[str, Any] = {
@@ -90,6 +101,8 @@ ANSWERS: dict[str, Any] = {
     "approve.approve": VERSION,
     "feedback.feedback": Told(model="churn", file="late.csv", rows=2, recorded=2, names={"truth": 2}),
     "promote.promote": Promoted(version=VERSION, alias="champion", before="2", results=(PASSED,)),
+    "build.build": BUILT,
+    "deploy.deploy": Deployment(name="churn", version="3", target="local", status="ready", url="http://127.0.0.1:1"),
     "rollback.rollback": Promoted(version=VERSION, alias="champion", before="4"),
 }
 """Function below `nbprod.lifecycle` -> what it returns."""
@@ -117,6 +130,8 @@ CALLS = {
     "rollback": ("rollback", "churn"),
     "export": ("export", "churn/3", "out"),
     "import": ("import", "out"),
+    "build": ("build", "churn/3", "new"),
+    "deploy": ("deploy", "churn/3"),
     "keys": ("keys",),
 }
 """How each verb is called."""
