@@ -205,7 +205,7 @@ class Scorer:
 
 def lock_for(served: Served) -> AbstractContextManager[Any]:
     """What is held while a model is asked: nothing for scikit-learn's estimators, which only read when they predict."""
-    return nullcontext() if served.entry["model"]["serialization"] == "skops" else threading.Lock()
+    return nullcontext() if served.entry["model"].get("serialization") == "skops" else threading.Lock()
 
 
 def _fault(piece: Piece, at: int, column: str, why: str) -> Fault:
