@@ -103,6 +103,9 @@ def as_array(values: Any) -> pa.Array:
         if values.dtype.kind == "f":
             return _finite(values)
         return pa.array(values, pa.bool_() if values.dtype.kind == "b" else pa.int64())
+    if isinstance(values, np.ndarray) and values.ndim == 2 and values.dtype.kind in "iuf":
+        ends = np.arange(len(values) + 1, dtype="int32") * values.shape[1]
+        return pa.ListArray.from_arrays(ends, _finite(values.astype("float64").reshape(-1)))
     return array_of(orjson.loads(outputs.text(values)))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import posixpath
 import secrets
@@ -54,7 +55,7 @@ class File:
         self._flat = True
         target = self._file
         if suffix.endswith(".gz"):
-            target = pa.CompressedOutputStream(self._file, "gzip")
+            target = gzip.GzipFile(fileobj=self._file, mode="wb", filename="", mtime=0)
             self._open.insert(0, target)
         return pyarrow.csv.CSVWriter(target, _flat_schema(schema), write_options=_csv_options())
 
