@@ -57,31 +57,37 @@ def command(as_json: bool, **options: Any) -> None:
 def _print(found: Scored) -> None:
     files = f" of {found.files:,} files" if found.files > 1 else ""
     rate = f", {found.rows / found.seconds:,.0f} a second" if found.rows and found.seconds else ""
-    click.echo(f"{click.style(found.ref, bold=True)} scored {found.rows:,} rows{files} in "
+    click.echo(f"{click.style(found.ref, bold=True)} scored {_rows(found.rows)}{files} in "
                f"{render.seconds(found.seconds)}{rate}: {found.output}")  # fmt: skip
     if found.rejected:
-        click.echo(f"{found.rejected:>8,}  {click.style('rejected', fg='red')}: {found.rejects}")
+        click.echo(f"{click.style('rejected', fg='red')} {_rows(found.rejected)}: {found.rejects}")
         for reason in found.reasons[:SHOWN]:
             where = f" in the column '{reason.column}'" if reason.column else ""
-            click.echo(f"{reason.rows:>8,}    {reason.why}{where}")
+            click.echo(f"{reason.rows:>10,}  {reason.why}{where}")
         if more := found.reasons[SHOWN:]:
-            click.echo(f"{sum(reason.rows for reason in more):>8,}    for {len(more)} other reasons")
+            click.echo(f"{sum(reason.rows for reason in more):>10,}  for other reasons")
     if found.ignored:
-        click.echo(f"ignored:  {', '.join(found.ignored)}")
+        click.echo(f"ignored, since the model has no such column: {', '.join(found.ignored)}")
     for note in found.notes:
         click.echo(f"{click.style('note:', fg='yellow')} {note}", err=True)
     _next(found)
 
 
+def _rows(count: int) -> str:
+    return f"{count:,} row{'' if count == 1 else 's'}"
+
+
 def _next(found: Scored) -> None:
-    name = found.ref.partition("/")[0]
+    from nbprod.scoring.parts import suffix_of
+
     if found.rejected:
+        again = render.shell("nbprod", "score", found.ref, found.rejects, f"corrected{suffix_of(found.rejects)}")
+        render.next_step(again, "after you corrected them")
+    elif found.rows and "://" not in found.output and suffix_of(found.output) in (".parquet", ".csv", ".csv.gz"):
+        name = found.ref.partition("/")[0]
         render.next_step(
-            render.shell("nbprod", "score", found.ref, found.rejects, "corrected.parquet"), "after you corrected them"
+            render.shell("nbprod", "feedback", name, found.output, "--truth", "COLUMN"), "once it says what was true"
         )
-    elif found.rows and "://" not in found.output and not Path(found.output).is_dir():
-        command = render.shell("nbprod", "feedback", name, found.output, "--truth", "TRUTH")
-        render.next_step(command, "once a column of it says what was true")
     else:
         render.next_step(render.shell("nbprod", "show", found.ref))
 

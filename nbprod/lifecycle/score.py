@@ -248,7 +248,7 @@ def _engine(wish: Wish, source: Source, served: Any, form: Any, address: str, co
 def _notes(given: Input, served: Any) -> Iterator[str]:
     if given.others:
         names = ", ".join(given.others[:3]) + (", ..." if len(given.others) > 3 else "")
-        yield f"{len(given.others)} files of the folder are no CSV or Parquet and were left out: {names}."
+        yield f"what is no CSV or Parquet in the folder was left out: {names}."
     if not served.proof.batches:
         yield f"the output depends on which rows are asked together: {served.proof.why}"
 

@@ -61,10 +61,10 @@ NUMPY = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64
 def test_numbers_of_parquet_are_held_to_the_rules_of_json(data: st.DataObject) -> None:
     kind, dtype = data.draw(st.sampled_from(sorted(NUMBERS))), data.draw(st.sampled_from(NUMPY))
     required = data.draw(st.booleans())
-    one = st.floats(width=32 if dtype == "float32" else 64)
+    one: Any = st.floats(width=32 if dtype == "float32" else 64)
     if "int" in dtype:
         info = np.iinfo(dtype)
-        one = st.integers(int(info.min), int(info.max))  # type: ignore[assignment]
+        one = st.integers(int(info.min), int(info.max))
     values = data.draw(st.lists(st.one_of(st.none(), one), max_size=20))
     array = pa.chunked_array([pa.array(values, pa.type_for_alias(dtype))])
     own = column(kind, required=required)
