@@ -19,11 +19,13 @@ class Work:
         self.open: dict[int, Future[Any]] = {}
 
     def questions(self, count: int) -> Iterator[Any]:
+        """Numbers from 0."""
         for number in range(count):
             self.asked = number + 1
             yield number
 
     def submit(self, question: Any) -> Future[Any]:
+        """Begin one."""
         self.open[question] = Future()
         return self.open[question]
 
@@ -37,7 +39,7 @@ def test_results_keep_the_order_and_only_a_window_is_asked() -> None:
                 work.open[number].set_result(number * 10)
         return future.result()
 
-    found = ordered(work.questions(10), work.submit, 3, result)
+    found: Iterator[Any] = ordered(work.questions(10), work.submit, 3, result)
     assert next(found) == 0
     assert work.asked == 4
     assert list(found) == [10 * number for number in range(1, 10)]
