@@ -256,6 +256,7 @@ def gather(work: Workspace, candidate: Candidate, shown: Publishable) -> tuple[E
             python=_python(work, candidate), installed=installed, in_keys=in_keys, measured=candidate.measured
         ),
         seed=candidate.stage(candidate.model_stage).seed,
+        parent=candidate.bound.parent,
     )
     files["freeze.txt"] = freeze_text(installed).encode()
     return evidence, files

@@ -23,7 +23,12 @@ from nbprod.registry.database import PREFIX, local_aliases, local_path
 def models() -> tuple[ModelVersion, ...]:
     """All versions of all models, newest first within a name, with their aliases."""
     with open_existing() as work:
-        return _local(work, None) or _remote(work)
+        return known_versions(work)
+
+
+def known_versions(work: Workspace) -> tuple[ModelVersion, ...]:
+    """All versions of all models, with their entries and aliases; one whose entry is damaged, or not ours, has none."""
+    return _local(work, None) or _remote(work)
 
 
 def find_version(text: str, work: Workspace) -> ModelVersion:
