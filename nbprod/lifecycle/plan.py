@@ -82,6 +82,7 @@ def prepare(request: Request, work: Workspace) -> Bound:
     _check_stages(pipeline, request.stages)
     check_gates(pipeline, work)
     check_log(pipeline, work)
+    check_monitor(pipeline)
     stages = bind(pipeline, work.project, settings=settings, kernel=request.kernel, cache=work.index)
     chosen = ancestors(pipeline, request.stages) if request.stages else {s.name for s in pipeline.stages}
     names = request.stages or tuple(chosen)
@@ -134,6 +135,19 @@ def check_log(pipeline: Pipeline, work: Workspace) -> None:
     except UsageError as error:
         line = load_yaml(pipeline.text, file=pipeline.path).line("log", "inputs") if pipeline.text else None
         raise PipelineError(error.message, file=pipeline.path or None, line=line) from error
+
+
+def check_monitor(pipeline: Pipeline) -> None:
+    """Check what the pipeline says of monitoring.
+
+    Raises:
+        PipelineError: a key or a value is wrong.
+    """
+    section = pipeline.sections.get("monitor")
+    if section is not None:
+        from nbprod.monitoring.policy import read_monitor
+
+        read_monitor(section, file=pipeline.path or None, text=pipeline.text)
 
 
 def _preset(pipeline: Pipeline, name: str) -> tuple[Setting, ...]:

@@ -377,7 +377,9 @@ def suppressed(column: Column) -> Column:
     Rows that are not told do not count as rows either, so that nobody finds them by subtraction.
     """
     counts = list(column.counts)
-    missing, other, strange = (0 if count < LEAST else count for count in (column.missing, column.other, column.strange))
+    missing, other, strange = (
+        0 if count < LEAST else count for count in (column.missing, column.other, column.strange)
+    )
     if column.kind == "number" and counts:
         counts[0] += column.below
         counts[-1] += column.above

@@ -134,7 +134,8 @@ def profile_of(table: pa.Table, like: Profile, *, threads: int = 1) -> Profile:
     if threads > 1 and len(wanted) > 1:
         with ThreadPoolExecutor(threads) as pool:
             parts = [np.zeros(table.num_rows, dtype=bool) for _ in wanted]
-            made = list(pool.map(lambda one: counted(table[one[0][0]], one[0][1], one[1]), zip(wanted, parts)))
+            columns = [table[name] for name, _ in wanted]
+            made = list(pool.map(counted, columns, [column for _, column in wanted], parts))
             for part in parts:
                 outside |= part
         found = {name: column for (name, _), column in zip(wanted, made, strict=True)}
