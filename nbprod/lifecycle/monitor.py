@@ -14,7 +14,7 @@ from typing import Any
 from nbprod.digest import sha256_path
 from nbprod.document import seconds
 from nbprod.entities import Fact, ModelVersion
-from nbprod.errors import NbprodError, UsageError
+from nbprod.errors import NbprodError, RegistryError, UsageError
 from nbprod.lifecycle.observed import (
     Model,
     Observation,
@@ -85,7 +85,7 @@ def version_of(name: str, work: Workspace) -> ModelVersion:
     if "/" not in name and "@" not in name:
         try:
             return find_version(f"{name}@{CHAMPION}", work)
-        except UsageError:
+        except RegistryError:  # no champion yet
             return find_version(name, work)
     return find_version(name, work)
 
