@@ -38,6 +38,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "rollback": "Move an alias back to the version before.",
     },
     "Operate": {
+        "monitor": "Say whether what runs is still like what was measured.",
         "feedback": "Add what turned out to be true of predictions.",
     },
     "Move": {

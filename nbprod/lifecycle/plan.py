@@ -88,6 +88,7 @@ def prepare(request: Request, work: Workspace) -> Bound:
     _check_stages(pipeline, request.stages)
     check_gates(pipeline, work)
     check_log(pipeline, work)
+    check_monitor(pipeline)
     check_retrain(pipeline, work)
     parent: Mapping[str, str] | None = None
     hidden: frozenset[tuple[str, str]] = frozenset()
@@ -150,6 +151,19 @@ def check_log(pipeline: Pipeline, work: Workspace) -> None:
     except UsageError as error:
         line = load_yaml(pipeline.text, file=pipeline.path).line("log", "inputs") if pipeline.text else None
         raise PipelineError(error.message, file=pipeline.path or None, line=line) from error
+
+
+def check_monitor(pipeline: Pipeline) -> None:
+    """Check what the pipeline says of monitoring.
+
+    Raises:
+        PipelineError: a key or a value is wrong.
+    """
+    section = pipeline.sections.get("monitor")
+    if section is not None:
+        from nbprod.monitoring.policy import read_monitor
+
+        read_monitor(section, file=pipeline.path or None, text=pipeline.text)
 
 
 def check_retrain(pipeline: Pipeline, work: Workspace) -> None:
