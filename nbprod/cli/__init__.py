@@ -38,6 +38,8 @@ GROUPS: dict[str, dict[str, str]] = {
         "rollback": "Move an alias back to the version before.",
     },
     "Operate": {
+        "retrain": "Retrain a model on new data, and judge what comes out.",
+        "watch": "Monitor, retrain and roll back models on a schedule.",
         "monitor": "Say whether what runs is still like what was measured.",
         "feedback": "Add what turned out to be true of predictions.",
     },

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from nbprod.config import DATA
 from nbprod.digest import sha256_json
 from nbprod.entities import ModelVersion, Pipeline
-from nbprod.errors import ArtifactError, UsageError
+from nbprod.errors import ArtifactError
 from nbprod.lifecycle.sources import Bytes, check_bytes
-from nbprod.lifecycle.versions import find_version, known_versions
+from nbprod.lifecycle.versions import known_versions
 from nbprod.lifecycle.workspace import Workspace
 from nbprod.pipeline.bind import Setting
 from nbprod.retraining.chain import INCREMENTAL, RETRAIN, chain_of
@@ -71,7 +71,7 @@ def give_parent(pipeline: Pipeline, work: Workspace, settings: Iterable[Setting]
     if told is not _Nothing:
         paths = {} if told is None else {update.param: str(told)}
         return Given(pipeline=_with(pipeline, update, paths=paths), parent=_told(work, told), hidden=hidden)
-    version = _found(work, f"{pipeline.model.name}@{update.alias}")
+    version = aliased(work, pipeline.model.name, update.alias)
     if version is None:
         anew = {"relation": RETRAIN, "digest": retrained} if retrained else None
         return Given(pipeline=_with(pipeline, update, values=dict.fromkeys(both)), parent=anew, hidden=hidden)
@@ -99,11 +99,10 @@ def _told(work: Workspace, told: Any) -> dict[str, Any] | None:
     return {"relation": INCREMENTAL, "digest": name} if name in known else None
 
 
-def _found(work: Workspace, ref: str) -> ModelVersion | None:
-    try:
-        return find_version(ref, work)
-    except UsageError:  # no such model or alias yet
-        return None
+def aliased(work: Workspace, name: str, alias: str) -> ModelVersion | None:
+    """The version of a model that an alias points at; None where there is none, which is no error here."""
+    own = (version for version in known_versions(work) if version.name == name and alias in version.aliases)
+    return next(own, None)
 
 
 def _with(
