@@ -57,7 +57,7 @@ def forgetting(
     """On the hold-outs of earlier periods the candidate is not worse than its parent by more than a tolerance.
 
     The hold-outs are named datasets of the parent's entry, of that one's parent, and so on; both models answer the same
-    rows, as in `nbprod.gates.comparison`. A version without a parent passes. What is worse fails; what may be worse, and
+    rows, as in `nbprod.gates.comparison`. A version without a parent passes. What is worse fails; what may be worse and
     what cannot be had any more, is undecided. Observed is the worst difference.
 
     Args:

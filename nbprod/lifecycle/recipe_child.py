@@ -61,6 +61,7 @@ def main() -> None:
         reply = {"error": str(error)}
     except KeyboardInterrupt:
         sys.exit(130)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # whoever reads the answer closes our standard input
     channel.write(json.dumps(reply) + "\n")
     channel.flush()
 

@@ -1,4 +1,4 @@
-"""``nbprod retrain``: run a stale model's recipe on new data, judge what comes out, and promote it if that is allowed."""
+"""``nbprod retrain``: run a stale model's recipe on new data, judge what comes out, promote it if that is allowed."""
 
 from __future__ import annotations
 
