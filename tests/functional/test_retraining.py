@@ -130,11 +130,8 @@ def parent_of(project: Project, ref: str) -> Any:
 
 
 def aliases(project: Project, name: str) -> dict[str, str]:
-    found = project.document("models")
-    return {
-        alias: version["version"] for version in found["versions"] if version["name"] == name
-        for alias in version["aliases"]
-    }  # fmt: skip
+    versions = (version for version in project.document("models") if version["name"] == name)
+    return {alias: version["version"] for version in versions for alias in version["aliases"]}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
