@@ -17,7 +17,7 @@ from nbprod.lifecycle.versions import known_versions
 from nbprod.lifecycle.workspace import Workspace
 from nbprod.monitoring import kept
 from nbprod.monitoring.facts import MonitorReport
-from nbprod.retraining.decide import Alarm, Facts, Known
+from nbprod.retraining.decide import BY_LABELS, Alarm, Facts, Known
 from nbprod.retraining.policy import COMMIT, RetrainPolicy
 
 CHAMPION = "champion"
@@ -53,9 +53,17 @@ def last_report(work: Workspace, version: ModelVersion) -> MonitorReport | None:
 
 
 def alarms_of(report: MonitorReport | None) -> tuple[Alarm, ...]:
-    """The alarms of a report."""
+    """What a report found that a model may be retrained for: its alarms, and warnings that rest on labels.
+
+    A person is alarmed only where a loss is surely larger than a tolerance; a retraining is judged by gates anyway, and
+    pays as soon as there is surely a loss: see docs/retraining.md.
+    """
     checks = report.checks if report else ()
-    return tuple(Alarm(area=item.area, name=item.name, why=item.why) for item in checks if item.status == "ALARM")
+    return tuple(
+        Alarm(area=item.area, name=item.name, why=item.why, status=item.status)
+        for item in checks
+        if item.status == "ALARM" or (item.status == "WARN" and item.area in BY_LABELS)
+    )
 
 
 def moment(text: str) -> float:

@@ -19,16 +19,18 @@ BY_DRIFT = frozenset({"drift", "prediction"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alarm(Fact):
-    """What the last look at a model found to be an alarm.
+    """What the last look at a model found to be wrong.
 
     Attributes:
         area: as `nbprod.monitoring` names it.
         name: a column, a metric, a group.
+        status: ``ALARM``, or ``WARN`` of what rests on labels, for which only `performance` fires.
     """
 
     area: str
     name: str
     why: str
+    status: str = "ALARM"
 
     @property
     def sentence(self) -> str:
@@ -95,15 +97,22 @@ def decide(policy: RetrainPolicy, facts: Facts) -> Decision:
         return Decision(
             act="wait",
             trigger=name,
-            reason=f"{why}; data and code are those that made it, so the same would come out: bring new data.",
+            reason=f"{why}; {_same(facts)}",
         )
     return Decision(act="retrain", trigger=name, reason=f"{why}.")
+
+
+def _same(facts: Facts) -> str:
+    if facts.data_why:
+        return f"there are no new data, because {facts.data_why.rstrip('.')}."
+    return "data and code are those that made it, so the same would come out: bring new data."
 
 
 def triggers(policy: RetrainPolicy, facts: Facts) -> Iterator[tuple[str, str]]:
     """The triggers that fire, the most certain first, each with its reason."""
     for name, areas in (("performance", BY_LABELS), ("alarm", None), ("drift", BY_DRIFT)):
-        found = [alarm for alarm in facts.alarms if areas is None or alarm.area in areas]
+        least = ("ALARM", "WARN") if name == "performance" else ("ALARM",)
+        found = [item for item in facts.alarms if item.status in least and (areas is None or item.area in areas)]
         if name in policy.when and found:
             found.sort(key=lambda alarm: alarm.area not in BY_LABELS)
             more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""

@@ -24,7 +24,7 @@ COMMIT = "commit"
 
 DAY = 86400.0
 WHEN = ("performance",)
-COOL_DOWN = 7 * DAY
+COOL_DOWN = 30 * DAY
 GUARD = 7 * DAY
 
 

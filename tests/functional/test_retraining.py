@@ -1,4 +1,4 @@
-"""Retraining on real notebooks, a real repository and a real registry: promoted, refused, failed, killed, and updated."""
+"""Retraining on real notebooks, a real repository and a real registry: promoted, refused, failed, killed, updated."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from nbprod.digest import sha256_json
 from tests.functional.conftest import Make
 from tests.functional.project import Project, parameters, wait_for
 
@@ -125,10 +126,6 @@ def history(project: Project, name: str) -> list[tuple[str, str]]:
     return [(line["action"], line["version"]) for line in project.document("history", name)["lines"]]
 
 
-def parent_of(project: Project, ref: str) -> Any:
-    return project.document("show", ref)["entry"]["parent"]
-
-
 def aliases(project: Project, name: str) -> dict[str, str]:
     versions = (version for version in project.document("models") if version["name"] == name)
     return {alias: version["version"] for version in versions for alias in version["aliases"]}
@@ -210,11 +207,11 @@ def test_new_data_make_a_challenger_that_is_promoted_when_its_gates_pass(story: 
     assert (story.promoted["state"], story.promoted["version"]) == ("promoted", "churn/2")
     verdicts = {result["gate"]: result["verdict"] for result in story.promoted["results"]}
     assert verdicts == {"metric_at_least": "passed", "not_worse_than": "passed"}
-    entry = story.project.document("show", "churn/2")["entry"]
+    entry = story.project.document("show", "churn/2")
     first = story.project.document("show", "churn/1")
-    assert entry["parent"] == {"relation": "retrain", "digest": first["digest"]}
+    assert entry["parent"] == {"relation": "retrain", "digest": sha256_json(first)}
     git_of = (entry["source"]["git"]["commit"], entry["source"]["git"]["dirty"])
-    assert git_of == (first["entry"]["source"]["git"]["commit"], False)
+    assert git_of == (first["source"]["git"]["commit"], False)
     assert [item["uri"] for item in entry["inputs"] if not item["stage"]] == ["data/2026-02.csv"]
 
 
@@ -253,8 +250,8 @@ def test_everything_that_happened_is_in_the_history_with_its_reason(story: Story
 
 def test_runs_of_a_retraining_are_the_projects_own(story: Story) -> None:
     found = story.project.document("runs")
-    assert {run["status"] for run in found["runs"]} >= {"succeeded", "failed"}
-    entry = story.project.document("show", "churn/4")["entry"]
+    assert {run["status"] for run in found} >= {"succeeded", "failed"}
+    entry = story.project.document("show", "churn/4")
     assert (story.project.root / "runs" / entry["run"]["id"] / "train.ipynb").is_file()
     checks = story.project.document("verify", "churn/4")
     assert checks["failed"] is False
@@ -281,7 +278,7 @@ def updated(story: Story) -> Any:
 
 
 def test_the_first_version_goes_on_from_nothing(updated: Any) -> None:
-    entry = updated["project"].document("show", "going/1")["entry"]
+    entry = updated["project"].document("show", "going/1")
     assert entry["parent"] is None
     trained = next(stage for stage in entry["run"]["stages"] if stage["name"] == "train")
     assert trained["parameters"]["parent"] is None
@@ -290,8 +287,8 @@ def test_the_first_version_goes_on_from_nothing(updated: Any) -> None:
 def test_an_update_goes_on_from_the_champion_and_the_entry_says_so(updated: Any) -> None:
     project = updated["project"]
     assert updated["second"]["version"] == {"name": "going", "version": "2"}
-    entry = project.document("show", "going/2")["entry"]
-    digest = project.document("show", "going/1")["digest"]
+    entry = project.document("show", "going/2")
+    digest = sha256_json(project.document("show", "going/1"))
     assert entry["parent"] == {"relation": "incremental", "digest": digest}
     outside = sorted(item["name"] for item in entry["inputs"] if not item["stage"])
     assert outside == ["raw", "replay"]

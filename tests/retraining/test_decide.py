@@ -43,16 +43,25 @@ def test_the_reason_names_the_alarm_and_counts_the_rest() -> None:
 
 
 def test_a_stale_model_waits_for_the_cool_down_and_not_longer() -> None:
-    facts = replace(FACTS, alarms=(ACCURACY,), last=NOW - 6 * DAY)
-    found = decide(RetrainPolicy(), facts)
+    facts, policy = replace(FACTS, alarms=(ACCURACY,), last=NOW - 6 * DAY), RetrainPolicy(cool_down=7 * DAY)
+    found = decide(policy, facts)
     assert (found.act, found.trigger) == ("wait", "performance")
     assert found.reason.endswith("it was retrained 6 days ago, and the cool-down lasts 24 h more.")
-    assert decide(RetrainPolicy(), replace(facts, last=NOW - 7 * DAY)).act == "retrain"
+    assert decide(policy, replace(facts, last=NOW - 7 * DAY)).act == "retrain"
+
+
+def test_a_warning_that_rests_on_labels_fires_performance_and_no_alarm() -> None:
+    facts = replace(FACTS, alarms=(replace(ACCURACY, status="WARN"),))
+    assert decide(RetrainPolicy(), facts).trigger == "performance"
+    assert decide(RetrainPolicy(when=("alarm",)), facts).act == "fresh"
 
 
 def test_the_same_data_and_code_are_not_run_again() -> None:
-    same = replace(FACTS, alarms=(ACCURACY,), data="no")
-    assert decide(RetrainPolicy(), same).act == "wait"
+    same = replace(FACTS, alarms=(ACCURACY,), data="no", data_why="")
+    found = decide(RetrainPolicy(), same)
+    assert found.act == "wait" and found.reason.endswith("the same would come out: bring new data.")
+    lost = decide(RetrainPolicy(), replace(same, data_why="data/x.csv: is not there."))
+    assert lost.reason.endswith("there are no new data, because data/x.csv: is not there.")
     assert decide(RetrainPolicy(), replace(same, code="yes")).act == "retrain"
     assert decide(RetrainPolicy(), replace(same, data="unknown")).act == "retrain"
 

@@ -1,0 +1,364 @@
+"""What retraining policies are worth on a stream whose concept drifts: ``python -m benchmarks.staleness --wheel FILE``.
+
+The stream is the price of electricity in New South Wales, 45,312 half hours (``elec.csv``, from the wheel of
+scikit-multiflow 0.4.1; nothing else of it is used). Every policy is played through day by day with the same models, a
+logistic regression on the last weeks, and decides with nbprod's own `decide`, `judge` and paired comparison. What is
+told is the mean over four lengths of memory and six first days, because one of them alone is mostly luck. Defaults are
+chosen on the first third of the days only. A second part shows the gate against forgetting on regimes that come again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import sys
+import warnings
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.linear_model import LogisticRegression, SGDClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from nbprod.retraining.decide import Alarm, Facts, decide
+from nbprod.retraining.policy import DAY, RetrainPolicy
+from nbprod.retraining.reservoir import sample
+from nbprod.stats.intervals import wilson
+from nbprod.stats.measures import MEASURES
+from nbprod.stats.paired import compare, judge
+
+Array = np.ndarray[Any, Any]
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = ROOT / "docs/retraining.md"
+CENSUS = ROOT / "notebooks/data/census_employment_ma.parquet"
+BEGIN, END = "<!-- staleness: begin -->", "<!-- staleness: end -->"
+MEMBER = "skmultiflow/data/datasets/elec.csv"
+
+ROWS = 48
+"""Half hours of a day."""
+
+MEMORY = (30, 45, 60, 90)
+FIRST = range(60, 90, 5)
+MONTH = 30
+GATE = 0.01
+MIN_ROWS = 100
+"""As in `nbprod.lifecycle.retrain` and in monitoring's policy: the tolerance of the comparison, the least labels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """Days of rows, in their order."""
+
+    x: Array
+    y: Array
+
+    @property
+    def days(self) -> int:
+        """How many whole days there are."""
+        return len(self.y) // ROWS
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """What became of a policy: for each day since the first the share of right answers; and days of retraining."""
+
+    first: int
+    right: Array
+    retrained: tuple[int, ...]
+    promoted: tuple[int, ...] = ()
+
+    def between(self, start: int, end: int) -> tuple[float, float, float]:
+        """Accuracy, retrainings and promotions on some days."""
+        counts = [sum(start <= day < end for day in days) for days in (self.retrained, self.promoted)]
+        return float(self.right[max(start - self.first, 0) : end - self.first].mean()), *map(float, counts)  # type: ignore[return-value]
+
+
+class World:
+    """The stream, and every model that could have been fitted on it: by the day and the length of its memory."""
+
+    def __init__(self, stream: Stream) -> None:
+        self.stream = stream
+        self.third = stream.days // 3
+        self.fitted = cache(self._fitted)
+
+    def _fitted(self, day: int, memory: int) -> Array:
+        """Which rows of the whole stream a model answers right; it learned from every other row of its memory."""
+        known = self.known(day, memory)[::2]
+        model = make_pipeline(StandardScaler(), LogisticRegression())
+        model.fit(self.stream.x[known], self.stream.y[known])
+        return np.asarray(model.predict(self.stream.x) == self.stream.y)
+
+    def known(self, day: int, memory: int) -> Array:
+        """The rows of the days before one."""
+        return np.arange(max(day - memory, 0) * ROWS, day * ROWS)
+
+    def held_out(self, day: int, memory: int) -> Array:
+        """The rows of the memory that the model of that day did not learn from."""
+        return self.known(day, memory)[1::2]
+
+    def day(self, right: Array, day: int, days: int = 1) -> Array:
+        """The rows of some days up to and with one."""
+        return right[(day + 1 - days) * ROWS : (day + 1) * ROWS]
+
+    def passes(self, candidate: Array, champion: Array, rows: Array) -> bool:
+        """Whether a candidate is not worse than the champion on the candidate's held out rows."""
+        truth = np.ones(len(rows), dtype=bool)
+        found = compare(MEASURES["accuracy"], truth, candidate[rows], champion[rows], resamples=200)
+        return judge(found.interval, tolerance=GATE) in ("better", "not worse")
+
+
+def scheduled(world: World, memory: int, first: int, *, every: int, gated: bool = False) -> Played:
+    """Retrained every so many days; 0 for never."""
+    champion, right = world.fitted(first, memory), []
+    retrained, promoted = [], []
+    for day in range(first, world.stream.days):
+        if every and day > first and (day - first) % every == 0:
+            candidate = world.fitted(day, memory)
+            retrained.append(day)
+            if not gated or world.passes(candidate, champion, world.held_out(day, memory)):
+                champion = candidate
+                promoted.append(day)
+        right.append(world.day(champion, day).mean())
+    return Played(first, np.array(right), tuple(retrained), tuple(promoted))
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What is chosen: how long a window of monitoring is, and how sure a loss must be to fire."""
+
+    window: int
+    tolerance: float
+    cool_down: int = MONTH
+
+
+def by_policy(world: World, memory: int, first: int, *, choice: Choice, late: int = 0) -> Played:
+    """As nbprod decides: closed windows are looked at, a stale model is retrained, gated, and promoted."""
+    policy = RetrainPolicy(when=("performance",), cool_down=choice.cool_down * DAY, promote="when_gates_pass")
+    champion, since = world.fitted(first, memory), first
+    known = float(champion[world.held_out(first, memory)].mean())
+    right, retrained, promoted = [], list[int](), list[int]()
+    for day in range(first, world.stream.days):
+        facts = Facts(
+            now=day * DAY,
+            champion="price/1",
+            registered=since * DAY,
+            alarms=tuple(_alarms(world, champion, since, day - late, choice, known)),
+            data="yes",
+            last=max([first, *retrained]) * DAY,
+        )
+        if decide(policy, facts).act == "retrain":
+            candidate = world.fitted(day - late, memory)
+            retrained.append(day)
+            if world.passes(candidate, champion, world.held_out(day - late, memory)):
+                champion, since = candidate, day
+                known = float(champion[world.held_out(day - late, memory)].mean())
+                promoted.append(day)
+        right.append(world.day(champion, day).mean())
+    return Played(first, np.array(right), tuple(retrained), tuple(promoted))
+
+
+def _alarms(world: World, champion: Array, since: int, day: int, choice: Choice, known: float) -> Iterator[Alarm]:
+    """What monitoring says of the last closed window: that the champion is surely worse than on its test rows."""
+    end = day // choice.window * choice.window
+    start = max(end - choice.window, since)
+    rows = champion[start * ROWS : end * ROWS]
+    if len(rows) >= MIN_ROWS and wilson(int(rows.sum()), len(rows))[1] < known - choice.tolerance:
+        yield Alarm(area="performance", name="accuracy", why=f"{rows.mean():.3f}")
+
+
+def updated(world: World, first: int, *, late: int = 0) -> Played:
+    """Every day one pass over the newest day whose labels are there."""
+    stream = world.stream
+    scale = StandardScaler().fit(stream.x[: first * ROWS])
+    model = SGDClassifier(loss="log_loss", alpha=1e-3, random_state=0)
+    begin = scale.transform(stream.x[: first * ROWS]), stream.y[: first * ROWS]
+    for _ in range(5):
+        model.partial_fit(*begin, classes=[0, 1])
+    right, days = [], []
+    for day in range(first, stream.days):
+        rows = slice(day * ROWS, (day + 1) * ROWS)
+        right.append((model.predict(scale.transform(stream.x[rows])) == stream.y[rows]).mean())
+        if day - late >= first:
+            old = slice((day - late) * ROWS, (day - late + 1) * ROWS)
+            model.partial_fit(scale.transform(stream.x[old]), stream.y[old])
+            days.append(day)
+    return Played(first, np.array(right), tuple(days), tuple(days))
+
+
+Play = Callable[[int, int], Played]
+
+
+def mean_of(world: World, play: Play, memories: Sequence[int] = MEMORY) -> dict[str, tuple[float, float, float]]:
+    """Accuracy, retrainings and promotions in the first third, in the rest and in all, on average."""
+    played = [play(memory, first) for memory, first in product(memories, FIRST)]
+    spans = {"first": (0, world.third), "rest": (world.third, world.stream.days), "all": (0, world.stream.days)}
+    return {
+        name: tuple(np.mean([one.between(*span) for one in played], axis=0).tolist()) for name, span in spans.items()
+    }
+
+
+def chosen(world: World) -> tuple[Choice, list[tuple[Choice, tuple[float, float, float]]]]:
+    """The choice that is most often right in the first third.
+
+    The cool-down is no choice: with one of a month a policy never retrains more often than the monthly schedule that it
+    is to beat, whatever the stream.
+    """
+    cut = Stream(world.stream.x[: world.third * ROWS], world.stream.y[: world.third * ROWS])
+    begun = World(cut)  # nothing after the first third is there to be seen
+    begun.third = cut.days
+    tried = []
+    for window, tolerance in product((3, 7, 14), (0.0, 0.02, 0.05)):
+        choice = Choice(window, tolerance)
+        play = _played(begun, choice)
+        tried.append((choice, mean_of(begun, play)["first"]))
+    return max(tried, key=lambda item: item[1][0])[0], tried
+
+
+def _played(world: World, choice: Choice, late: int = 0) -> Play:
+    return lambda memory, first: by_policy(world, memory, first, choice=choice, late=late)
+
+
+def staleness(world: World) -> str:
+    """The table of policies."""
+    choice, tried = chosen(world)
+    rows: list[tuple[str, Play, Sequence[int]]] = [
+        ("never retrained", lambda m, f: scheduled(world, m, f, every=0), MEMORY),
+        ("monthly", lambda m, f: scheduled(world, m, f, every=MONTH), MEMORY),
+        ("weekly challengers with a gate", lambda m, f: scheduled(world, m, f, every=7, gated=True), MEMORY),
+        ("daily incremental update", lambda m, f: updated(world, f), MEMORY[:1]),
+        ("the same, labels a week late", lambda m, f: updated(world, f, late=7), MEMORY[:1]),
+        ("**nbprod's default policy**", _played(world, choice), MEMORY),
+        ("the same, labels a week late", _played(world, choice, late=7), MEMORY),
+    ]
+    lines = ["| policy | first third | rest | all | retrained in the rest | promoted |", "|---|---|---|---|---|---|"]
+    for name, play, memories in rows:
+        found = mean_of(world, play, memories)
+        marks = [f".{round(1000 * found[part][0]):03d}" for part in ("first", "rest", "all")]
+        lines.append(f"| {name} | {' | '.join(marks)} | {found['rest'][1]:.1f} | {found['rest'][2]:.1f} |")
+    lines += [
+        "",
+        f"Chosen on the first third: windows of {choice.window} days, and a loss that is surely more than "
+        f"{choice.tolerance:g}, with a cool-down of {choice.cool_down} days. What was tried there: "
+        + "; ".join(f"{c.window} d and {c.tolerance:g}: .{round(1e4 * found[0]):04d}" for c, found in tried)
+        + ".",
+    ]
+    return "\n".join(lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """A year's people of one regime: what is learned from, and what is held out."""
+
+    name: str
+    train: pd.DataFrame
+    test: pd.DataFrame
+
+
+def periods(rows: int = 6000) -> list[Period]:
+    """Two regimes that come again each year: people below 25, then all others."""
+    census = pd.read_parquet(CENSUS)
+    found = []
+    for year in sorted(census["year"].unique().tolist()):
+        own = census[census["year"] == year]
+        for name, part in (("below 25", own[own["agep"] < 25]), ("25 and older", own[own["agep"] >= 25])):
+            mixed = part.sample(min(rows, len(part)), random_state=year)
+            found.append(Period(f"{year}, {name}", mixed.iloc[::2], mixed.iloc[1::2]))
+    return found
+
+
+def regimes() -> str:
+    """The table of updates: what each forgets, and what the gate says of it."""
+    own = periods()
+    columns = [name for name in own[0].train.columns if name not in ("id", "year", "employed")]
+    scale = StandardScaler().fit(pd.concat([own[0].train, own[1].train])[columns])
+    lines = [
+        "| update on | alone: new | alone: old | gate | with replay: new | old | gate |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    models: dict[str, SGDClassifier | None] = {"alone": None, "replay": None}
+    for at, period in enumerate(own):
+        cells = [period.name]
+        for name, parent in models.items():
+            rows = period.train
+            if name == "replay" and at:
+                earlier = {f"{place:064x}": one.train for place, one in enumerate(own[:at])}
+                rows = pd.concat([rows, sample(earlier, rows=5000)])
+            model = _learned(parent, scale.transform(rows[columns]), rows["employed"].to_numpy())
+            right = {one.name: _right(model, one, scale, columns) for one in (period, *own[max(at - 3, 0) : at])}
+            verdicts = [
+                _forgotten(right[one.name], _right(parent, one, scale, columns))
+                for one in own[max(at - 3, 0) : at]
+                if parent is not None
+            ]
+            verdict = next((word for word in ("failed", "undecided") if word in verdicts), "passed")
+            old = [right[one.name].mean() for one in own[max(at - 3, 0) : at]]
+            cells += [
+                f"{right[period.name].mean():.3f}",
+                f"{min(old):.3f}" if old else "-",
+                verdict if old else "no parent",
+            ]
+            if verdict == "passed" or name == "replay":
+                models[name] = model
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _learned(parent: SGDClassifier | None, x: Array, y: Array) -> SGDClassifier:
+    model = SGDClassifier(loss="log_loss", alpha=1e-4, random_state=0)
+    if parent is not None:
+        model.partial_fit(x[:2], y[:2], classes=[0, 1])
+        model.coef_, model.intercept_, model.t_ = parent.coef_.copy(), parent.intercept_.copy(), parent.t_
+    order = np.random.default_rng(0)
+    for _ in range(5):
+        mixed = order.permutation(len(y))
+        model.partial_fit(x[mixed], y[mixed], classes=[0, 1])
+    return model
+
+
+def _right(model: SGDClassifier, period: Period, scale: StandardScaler, columns: Sequence[str]) -> Array:
+    answers = model.predict(scale.transform(period.test[list(columns)]))
+    return np.asarray(answers == period.test["employed"].to_numpy())
+
+
+def _forgotten(mine: Array, theirs: Array) -> str:
+    """As the gate ``forgetting`` judges, with its default tolerance."""
+    found = compare(MEASURES["accuracy"], np.ones(len(mine), dtype=bool), mine, theirs, resamples=1000)
+    said = judge(found.interval, tolerance=0.02)
+    return {"worse": "failed", "undecided": "undecided"}.get(said, "passed")
+
+
+def read_stream(wheel: Path) -> Stream:
+    """The stream, from the wheel; nothing else of it is read."""
+    with zipfile.ZipFile(wheel) as archive:
+        table = pd.read_csv(io.BytesIO(archive.read(MEMBER)))
+    whole = len(table) // ROWS * ROWS
+    return Stream(table.iloc[:whole, :-1].to_numpy(), table.iloc[:whole, -1].to_numpy())
+
+
+def main() -> int:
+    """Play, print, and write the tables into the docs if asked to."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    fetch = "pip download --no-deps --only-binary :all: --python-version 3.6 scikit-multiflow==0.4.1"
+    options.add_argument("--wheel", type=Path, required=True, help=f"the wheel; {fetch}")
+    options.add_argument("--write", action="store_true", help="write the tables to docs/retraining.md")
+    asked = options.parse_args()
+    warnings.simplefilter("ignore")
+    text = f"{staleness(World(read_stream(asked.wheel)))}\n\n{regimes()}"
+    print(text)
+    if asked.write:
+        page = DOCS.read_text(encoding="utf-8")
+        before, _, rest = page.partition(BEGIN)
+        DOCS.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
