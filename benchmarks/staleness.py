@@ -48,9 +48,8 @@ ROWS = 48
 MEMORY = (30, 45, 60, 90)
 FIRST = range(60, 90, 5)
 MONTH = 30
-GATE = 0.01
 MIN_ROWS = 100
-"""As in `nbprod.lifecycle.retrain` and in monitoring's policy: the tolerance of the comparison, the least labels."""
+"""As in monitoring's policy: fewer labels of a window are not judged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +87,7 @@ class World:
         self.stream = stream
         self.third = stream.days // 3
         self.fitted = cache(self._fitted)
+        self.interval = cache(self._interval)
 
     def _fitted(self, day: int, memory: int) -> Array:
         """Which rows of the whole stream a model answers right; it learned from every other row of its memory."""
@@ -104,73 +104,95 @@ class World:
         """The rows of the memory that the model of that day did not learn from."""
         return self.known(day, memory)[1::2]
 
-    def day(self, right: Array, day: int, days: int = 1) -> Array:
-        """The rows of some days up to and with one."""
-        return right[(day + 1 - days) * ROWS : (day + 1) * ROWS]
+    def _interval(self, day: int, champion: int, memory: int) -> tuple[float, float]:
+        """How much better the model of a day is than an older one, on the rows that the new one held out."""
+        rows = self.held_out(day, memory)
+        sides = self.fitted(day, memory)[rows], self.fitted(champion, memory)[rows]
+        return compare(MEASURES["accuracy"], np.ones(len(rows), dtype=bool), *sides, resamples=200).interval
 
-    def passes(self, candidate: Array, champion: Array, rows: Array) -> bool:
-        """Whether a candidate is not worse than the champion on the candidate's held out rows."""
-        truth = np.ones(len(rows), dtype=bool)
-        found = compare(MEASURES["accuracy"], truth, candidate[rows], champion[rows], resamples=200)
-        return judge(found.interval, tolerance=GATE) in ("better", "not worse")
+    def passes(self, day: int, champion: int, memory: int, *, tolerance: float) -> bool:
+        """Whether the gate lets the model of a day take the place of an older one."""
+        return judge(self.interval(day, champion, memory), tolerance=tolerance) in ("better", "not worse")
+
+    def on(self, day: int, champion: int, memory: int) -> float:
+        """The share of right answers on a day."""
+        return float(self.fitted(champion, memory)[day * ROWS : (day + 1) * ROWS].mean())
 
 
-def scheduled(world: World, memory: int, first: int, *, every: int, gated: bool = False) -> Played:
-    """Retrained every so many days; 0 for never."""
-    champion, right = world.fitted(first, memory), []
+def scheduled(world: World, memory: int, first: int, *, every: int, gate: float | None = None) -> Played:
+    """Retrained every so many days, 0 for never; with a gate of some tolerance, or with none."""
+    champion, right = first, []
     retrained, promoted = [], []
     for day in range(first, world.stream.days):
         if every and day > first and (day - first) % every == 0:
-            candidate = world.fitted(day, memory)
             retrained.append(day)
-            if not gated or world.passes(candidate, champion, world.held_out(day, memory)):
-                champion = candidate
+            if gate is None or world.passes(day, champion, memory, tolerance=gate):
+                champion = day
                 promoted.append(day)
-        right.append(world.day(champion, day).mean())
+        right.append(world.on(day, champion, memory))
     return Played(first, np.array(right), tuple(retrained), tuple(promoted))
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What is chosen: how long a window of monitoring is, and how sure a loss must be to fire."""
+    """What is chosen.
+
+    Attributes:
+        window: days of a window of monitoring.
+        loss: how much worse than on its test rows a champion must surely be to fire.
+        age: days after which it is too old whatever it does; 0 for never.
+        gate: the tolerance of the comparison with the champion.
+    """
 
     window: int
-    tolerance: float
-    cool_down: int = MONTH
+    loss: float
+    age: int
+    gate: float
+
+
+OPTIONS: dict[str, tuple[float, ...]] = {
+    "window": (3, 7, 14), "loss": (0.0, 0.02), "age": (0, 45, 60), "gate": (0.0, 0.01, 0.02),
+}  # fmt: skip
 
 
 def by_policy(world: World, memory: int, first: int, *, choice: Choice, late: int = 0) -> Played:
     """As nbprod decides: closed windows are looked at, a stale model is retrained, gated, and promoted."""
-    policy = RetrainPolicy(when=("performance",), cool_down=choice.cool_down * DAY, promote="when_gates_pass")
-    champion, since = world.fitted(first, memory), first
-    known = float(champion[world.held_out(first, memory)].mean())
+    age = choice.age * DAY or None
+    policy = RetrainPolicy(when=("performance",), age=age, cool_down=MONTH * DAY, promote="when_gates_pass")
+    champion, since = first, first
     right, retrained, promoted = [], list[int](), list[int]()
     for day in range(first, world.stream.days):
-        facts = Facts(
-            now=day * DAY,
-            champion="price/1",
-            registered=since * DAY,
-            alarms=tuple(_alarms(world, champion, since, day - late, choice, known)),
-            data="yes",
-            last=max([first, *retrained]) * DAY,
-        )
-        if decide(policy, facts).act == "retrain":
-            candidate = world.fitted(day - late, memory)
-            retrained.append(day)
-            if world.passes(candidate, champion, world.held_out(day - late, memory)):
-                champion, since = candidate, day
-                known = float(champion[world.held_out(day - late, memory)].mean())
-                promoted.append(day)
-        right.append(world.day(champion, day).mean())
+        last = max([first, *retrained])
+        if day - last >= MONTH:  # before that it would only say that it waits
+            facts = Facts(
+                now=day * DAY,
+                champion="price/1",
+                registered=since * DAY,
+                alarms=tuple(_alarms(world, memory, (champion, since, day - late), choice)),
+                data="yes",
+                last=last * DAY,
+            )
+            if decide(policy, facts).act == "retrain":
+                retrained.append(day)
+                if world.passes(day - late, champion, memory, tolerance=choice.gate):
+                    champion, since = day - late, day
+                    promoted.append(day)
+        right.append(world.on(day, champion, memory))
     return Played(first, np.array(right), tuple(retrained), tuple(promoted))
 
 
-def _alarms(world: World, champion: Array, since: int, day: int, choice: Choice, known: float) -> Iterator[Alarm]:
-    """What monitoring says of the last closed window: that the champion is surely worse than on its test rows."""
+def _alarms(world: World, memory: int, at: tuple[int, int, int], choice: Choice) -> Iterator[Alarm]:
+    """What monitoring says of the last closed window: that the champion is surely worse than on its test rows.
+
+    Args:
+        at: the day of which the champion is, the one since which it answers, and the last one whose labels are there.
+    """
+    champion, since, day = at
     end = day // choice.window * choice.window
-    start = max(end - choice.window, since)
-    rows = champion[start * ROWS : end * ROWS]
-    if len(rows) >= MIN_ROWS and wilson(int(rows.sum()), len(rows))[1] < known - choice.tolerance:
+    answers = world.fitted(champion, memory)
+    rows = answers[max(end - choice.window, since) * ROWS : end * ROWS]
+    known = float(answers[world.held_out(champion, memory)].mean())
+    if len(rows) >= MIN_ROWS and wilson(int(rows.sum()), len(rows))[1] < known - choice.loss:
         yield Alarm(area="performance", name="accuracy", why=f"{rows.mean():.3f}")
 
 
@@ -205,21 +227,24 @@ def mean_of(world: World, play: Play, memories: Sequence[int] = MEMORY) -> dict[
     }
 
 
-def chosen(world: World) -> tuple[Choice, list[tuple[Choice, tuple[float, float, float]]]]:
-    """The choice that is most often right in the first third.
+def chosen(world: World) -> tuple[Choice, str]:
+    """The choice that does best on the first third, and how well each value did there.
 
-    The cool-down is no choice: with one of a month a policy never retrains more often than the monthly schedule that it
-    is to beat, whatever the stream.
+    Each option gets the value that did best on average over all values of the others, since the best of all
+    combinations is mostly luck. The cool-down is no option: with one of a month a policy never retrains more often than
+    the monthly schedule that it is to beat, whatever the stream.
     """
-    cut = Stream(world.stream.x[: world.third * ROWS], world.stream.y[: world.third * ROWS])
-    begun = World(cut)  # nothing after the first third is there to be seen
-    begun.third = cut.days
-    tried = []
-    for window, tolerance in product((3, 7, 14), (0.0, 0.02, 0.05)):
-        choice = Choice(window, tolerance)
-        play = _played(begun, choice)
-        tried.append((choice, mean_of(begun, play)["first"]))
-    return max(tried, key=lambda item: item[1][0])[0], tried
+    end = world.third * ROWS
+    begun = World(Stream(world.stream.x[:end], world.stream.y[:end]))  # nothing later is there to be seen
+    begun.third = begun.stream.days
+    tried = [Choice(*values) for values in product(*OPTIONS.values())]  # type: ignore[arg-type]
+    found = {choice: mean_of(begun, _played(begun, choice))["first"][0] for choice in tried}
+    best, said = {}, []
+    for name, values in OPTIONS.items():
+        means = {v: float(np.mean([a for c, a in found.items() if getattr(c, name) == v])) for v in values}
+        best[name] = max(means, key=lambda value: means[value])
+        said.append(f"{name} " + ", ".join(f"{value:g}: .{round(1e4 * mean):04d}" for value, mean in means.items()))
+    return Choice(**best), "; ".join(said)  # type: ignore[arg-type]
 
 
 def _played(world: World, choice: Choice, late: int = 0) -> Play:
@@ -232,7 +257,7 @@ def staleness(world: World) -> str:
     rows: list[tuple[str, Play, Sequence[int]]] = [
         ("never retrained", lambda m, f: scheduled(world, m, f, every=0), MEMORY),
         ("monthly", lambda m, f: scheduled(world, m, f, every=MONTH), MEMORY),
-        ("weekly challengers with a gate", lambda m, f: scheduled(world, m, f, every=7, gated=True), MEMORY),
+        ("weekly challengers with a gate", lambda m, f: scheduled(world, m, f, every=7, gate=choice.gate), MEMORY),
         ("daily incremental update", lambda m, f: updated(world, f), MEMORY[:1]),
         ("the same, labels a week late", lambda m, f: updated(world, f, late=7), MEMORY[:1]),
         ("**nbprod's default policy**", _played(world, choice), MEMORY),
@@ -245,10 +270,9 @@ def staleness(world: World) -> str:
         lines.append(f"| {name} | {' | '.join(marks)} | {found['rest'][1]:.1f} | {found['rest'][2]:.1f} |")
     lines += [
         "",
-        f"Chosen on the first third: windows of {choice.window} days, and a loss that is surely more than "
-        f"{choice.tolerance:g}, with a cool-down of {choice.cool_down} days. What was tried there: "
-        + "; ".join(f"{c.window} d and {c.tolerance:g}: .{round(1e4 * found[0]):04d}" for c, found in tried)
-        + ".",
+        f"Chosen on the first third: windows of {choice.window} days, a loss that is surely more than {choice.loss:g}, an "
+        f"age of {choice.age} days, a gate with a tolerance of {choice.gate:g}; the cool-down is {MONTH} days. Means there: "
+        f"{tried}.",
     ]
     return "\n".join(lines)
 

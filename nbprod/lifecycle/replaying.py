@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nbprod.config import DATA
+from nbprod.digest import sha256_json
 from nbprod.document import seconds
 from nbprod.entities import DatasetCard, ModelVersion
 from nbprod.errors import ArtifactError
 from nbprod.evidence.card import card_path
 from nbprod.gates.contender import read_table
 from nbprod.lifecycle.sources import Bytes
-from nbprod.lifecycle.updating import replay_key
 from nbprod.lifecycle.workspace import Workspace
 from nbprod.retraining.reservoir import sample
 from nbprod.store import write_text, written_whole
@@ -36,7 +36,8 @@ def reservoir(work: Workspace, chain: Iterable[ModelVersion], *, rows: int) -> s
         chain: newest first.
     """
     own = tuple(chain)
-    place = work.project.data / FOLDER / f"{replay_key(own, rows)}.parquet"
+    key = sha256_json({"chain": [version.digest for version in own], "rows": rows})
+    place = work.project.data / FOLDER / f"{key}.parquet"
     if not place.is_file():
         tables, cards = _tables(work, own)
         if not tables:

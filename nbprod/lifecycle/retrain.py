@@ -37,7 +37,7 @@ promotes it.
 FLOORS = ("metric_at_least", "metric_at_most", "cost_at_most")
 """Gates with a fixed bar: those of the champion hold for whatever comes after it, also where a branch asks for less."""
 
-TOLERANCE = 0.01
+TOLERANCE = 0.02
 """How much worse than the champion is as good as equal where the pipeline asks for no comparison."""
 
 BEGUN = "retrain"

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nbprod.config import DATA
-from nbprod.digest import sha256_json
 from nbprod.entities import ModelVersion, Pipeline
 from nbprod.errors import ArtifactError
 from nbprod.lifecycle.sources import Bytes, check_bytes
@@ -177,8 +176,3 @@ def again_from(work: Workspace, registry: Registry, version: ModelVersion) -> di
 def forget_parents(work: Workspace) -> None:
     """Remove what was brought; it comes again when it is needed, as after an erasure."""
     remove(work.project.data / PARENTS)
-
-
-def replay_key(chain: Iterable[ModelVersion], rows: int) -> str:
-    """The name under which rows of a chain's training sets are kept."""
-    return sha256_json({"chain": [version.digest for version in chain], "rows": rows})

@@ -24,6 +24,9 @@ COMMIT = "commit"
 
 DAY = 86400.0
 WHEN = ("performance",)
+AGE = 45 * DAY
+"""With `WHEN` what makes a model stale where ``when`` is not given."""
+
 COOL_DOWN = 30 * DAY
 GUARD = 7 * DAY
 
@@ -44,7 +47,7 @@ class RetrainPolicy(Fact):
     """
 
     when: tuple[str, ...] = WHEN
-    age: float | None = None
+    age: float | None = AGE
     schedule: str = ""
     data: dict[str, str] = field(default_factory=dict)
     source: str = COMMIT
@@ -94,7 +97,7 @@ def read_retrain(section: Any, *, file: str | None = None, text: str = "") -> Re
 def _when(value: Any, read: Document) -> tuple[tuple[str, ...], float | None, str]:
     """Triggers without a value, the age and the schedule."""
     if value is None:
-        return WHEN, None, ""
+        return WHEN, AGE, ""
     items = [value] if isinstance(value, (str, Mapping)) else value
     if not isinstance(items, list):
         raise read.error(f"retrain.when must be a list of triggers, not {describe(value)}.", "retrain", "when")

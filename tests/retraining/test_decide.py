@@ -17,7 +17,7 @@ ALL = RetrainPolicy(when=("alarm", "performance", "drift", "new_data"), age=30 *
 
 
 def test_nothing_fires_where_nothing_is_asked_for() -> None:
-    found = decide(RetrainPolicy(when=()), replace(FACTS, alarms=(ACCURACY, AGE)))
+    found = decide(RetrainPolicy(when=(), age=None), replace(FACTS, alarms=(ACCURACY, AGE)))
     assert (found.act, found.trigger) == ("fresh", "")
 
 
@@ -38,7 +38,7 @@ def test_the_most_certain_trigger_comes_first(policy: RetrainPolicy, alarms: tup
 
 
 def test_the_reason_names_the_alarm_and_counts_the_rest() -> None:
-    found = decide(RetrainPolicy(when=("alarm",)), replace(FACTS, alarms=(AGE, ACCURACY)))
+    found = decide(RetrainPolicy(when=("alarm",), age=None), replace(FACTS, alarms=(AGE, ACCURACY)))
     assert found.reason == "alarm: performance accuracy: 0.70 is below 0.75 (and 1 more)."
 
 
@@ -53,7 +53,7 @@ def test_a_stale_model_waits_for_the_cool_down_and_not_longer() -> None:
 def test_a_warning_that_rests_on_labels_fires_performance_and_no_alarm() -> None:
     facts = replace(FACTS, alarms=(replace(ACCURACY, status="WARN"),))
     assert decide(RetrainPolicy(), facts).trigger == "performance"
-    assert decide(RetrainPolicy(when=("alarm",)), facts).act == "fresh"
+    assert decide(RetrainPolicy(when=("alarm",), age=None), facts).act == "fresh"
 
 
 def test_the_same_data_and_code_are_not_run_again() -> None:
@@ -67,14 +67,14 @@ def test_the_same_data_and_code_are_not_run_again() -> None:
 
 
 def test_a_schedule_that_came_before_the_last_retraining_does_not_come_again() -> None:
-    policy = RetrainPolicy(when=(), schedule="0 3 * * 1", cool_down=0.0)
+    policy = RetrainPolicy(when=(), age=None, schedule="0 3 * * 1", cool_down=0.0)
     due = decide(policy, FACTS)
     assert due.act == "retrain"
     assert decide(policy, replace(FACTS, last=NOW - 1.0)).act == "fresh"
 
 
 def test_data_that_are_unknown_are_no_new_data() -> None:
-    assert decide(RetrainPolicy(when=("new_data",)), replace(FACTS, data="unknown")).act == "fresh"
+    assert decide(RetrainPolicy(when=("new_data",), age=None), replace(FACTS, data="unknown")).act == "fresh"
 
 
 def test_durations_read_well() -> None:

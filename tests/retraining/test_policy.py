@@ -19,10 +19,10 @@ def read(text: str) -> RetrainPolicy:
     ("text", "policy"),
     [
         ("retrain:", RetrainPolicy()),
-        ("retrain: {when: performance}", RetrainPolicy(when=("performance",))),
+        ("retrain: {when: performance}", RetrainPolicy(when=("performance",), age=None)),
         ('retrain: {when: [alarm, drift, age: 30d, new_data, schedule: "0 3 * * 1"]}',
          RetrainPolicy(when=("alarm", "drift", "new_data"), age=30 * DAY, schedule="0 3 * * 1")),
-        ("retrain: {when: []}", RetrainPolicy(when=())),
+        ("retrain: {when: []}", RetrainPolicy(when=(), age=None)),
         ("retrain: {data: {prepare.raw: data/*.parquet}, source: main, cool_down: 0d, promote: when_gates_pass}",
          RetrainPolicy(data={"prepare.raw": "data/*.parquet"}, source="main", cool_down=0.0,
                        promote="when_gates_pass")),
