@@ -270,9 +270,9 @@ def staleness(world: World) -> str:
         lines.append(f"| {name} | {' | '.join(marks)} | {found['rest'][1]:.1f} | {found['rest'][2]:.1f} |")
     lines += [
         "",
-        f"Chosen on the first third: windows of {choice.window} days, a loss that is surely more than {choice.loss:g}, an "
-        f"age of {choice.age} days, a gate with a tolerance of {choice.gate:g}; the cool-down is {MONTH} days. Means there: "
-        f"{tried}.",
+        f"Chosen on the first third: windows of {choice.window} days, a loss that is surely more than {choice.loss:g}, "
+        f"an age of {choice.age} days, a gate with a tolerance of {choice.gate:g}; the cool-down is {MONTH} days. "
+        f"Means there: {tried}.",
     ]
     return "\n".join(lines)
 

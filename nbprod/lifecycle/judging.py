@@ -74,7 +74,7 @@ def judge(work: Workspace, registry: Registry, version: ModelVersion, *, also: t
         source.folder(version)  # nothing is asked of a version that was tampered with
         rules = Rules(strict=work.project.settings.strict, licenses=work.project.settings.licenses)
         statements = confirmed(registry, version, keys)
-        parent = _parent(work, version, source)
+        parent = _parent(work, registry, version, source)
         candidate = Contender(version, source=source, rules=rules, statements=statements, parent=parent)
         champions = _champions(work, registry, version, source)
         results = tuple(_ask(spec, candidate, champions) for spec in specs)
@@ -113,16 +113,17 @@ def _champions(work: Workspace, registry: Registry, version: ModelVersion, sourc
     return found
 
 
-def _parent(work: Workspace, version: ModelVersion, source: Bytes) -> Contender | None:
+def _parent(work: Workspace, registry: Registry, version: ModelVersion, source: Bytes) -> Contender | None:
     """The version that it was made from, with those that came before; None where this registry has none."""
-    known = {item.digest: item for item in work.index.versions(work.project.registry_uri(), version.name)}
+    if not version.entry.get("parent"):
+        return None
+    known = {item.digest: item for item in registry.versions(version.name)}
     chain = [version]
-    while (parent := chain[-1].entry.get("parent")) and (found := known.get(str(parent["digest"]))) not in (
-        None,
-        *chain,
-    ):
-        assert found is not None
-        chain.append(found)
+    while parent := chain[-1].entry.get("parent"):
+        found = known.pop(str(parent["digest"]), None)  # each once, so that a circle ends
+        if found is None:
+            break
+        chain.append(_with_entry(work, registry, found))
     older: Contender | None = None
     for item in reversed(chain[1:]):
         older = Contender(item, source=source, parent=older)

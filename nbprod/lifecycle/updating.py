@@ -65,11 +65,11 @@ def give_parent(pipeline: Pipeline, work: Workspace, settings: Iterable[Setting]
         return Given(pipeline=pipeline, parent={"relation": RETRAIN, "digest": retrained} if retrained else None)
     both = (update.param, *((REPLAY,) if update.replay else ()))
     hidden = frozenset({(update.stage, update.param)})
-    wanted = f"{update.stage}.{update.param}"
-    told = next((s.value for s in settings if s.name in (wanted, update.param)), _Nothing)
-    if told is not _Nothing:
-        paths = {} if told is None else {update.param: str(told)}
-        return Given(pipeline=_with(pipeline, update, paths=paths), parent=_told(work, told), hidden=hidden)
+    told = {name: s.value for s in settings for name in both if s.name in (name, f"{update.stage}.{name}")}
+    if update.param in told:
+        paths = {name: str(value) for name, value in told.items() if value is not None}
+        parent = _told(work, told[update.param])
+        return Given(pipeline=_with(pipeline, update, paths=paths), parent=parent, hidden=hidden)
     version = aliased(work, pipeline.model.name, update.alias)
     if version is None:
         anew = {"relation": RETRAIN, "digest": retrained} if retrained else None
@@ -85,10 +85,6 @@ def give_parent(pipeline: Pipeline, work: Workspace, settings: Iterable[Setting]
         values |= {REPLAY: None} if rows is None else {}
     parent = {"relation": INCREMENTAL, "digest": version.digest}
     return Given(pipeline=_with(pipeline, update, paths=paths, values=values), parent=parent, hidden=hidden)
-
-
-class _Nothing:
-    """No setting; None is one."""
 
 
 def _told(work: Workspace, told: Any) -> dict[str, Any] | None:
