@@ -24,7 +24,7 @@ COMMIT = "commit"
 
 DAY = 86400.0
 WHEN = ("performance",)
-AGE = 45 * DAY
+AGE = 60 * DAY
 """With `WHEN` what makes a model stale where ``when`` is not given."""
 
 COOL_DOWN = 30 * DAY

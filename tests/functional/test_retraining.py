@@ -258,7 +258,7 @@ def test_runs_of_a_retraining_are_the_projects_own(story: Story) -> None:
 
 
 def test_what_cannot_be_retrained_is_refused(story: Story) -> None:
-    done = story.project.nbprod("retrain", "chrun", code=5)
+    done = story.project.nbprod("retrain", "chrun", code=2)
     assert "there is no model 'chrun'" in done.stderr
 
 
@@ -309,6 +309,7 @@ def test_an_update_that_forgets_is_refused_by_its_gate(updated: Any) -> None:
     assert "is forgotten on test of going/1" in results["forgetting"]["reason"]
 
 
+@pytest.mark.slow
 def test_an_update_can_be_reproduced_from_its_recorded_parent(updated: Any) -> None:
     project = updated["project"]
     git(project, "add", "-A")
