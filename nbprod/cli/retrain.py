@@ -50,7 +50,7 @@ def describe(found: Retrained) -> None:
     for note in found.notes:
         click.echo(f"note: {note}", err=True)
     steps = {
-        "would": ("nbprod", "retrain", found.name, "--if-stale"),
+        "would": ("nbprod", "retrain", found.name, *(("--if-stale",) if found.trigger != "asked" else ())),
         "challenger": ("nbprod", "promote", found.version),
         "refused": ("nbprod", "show", found.version),
     }
