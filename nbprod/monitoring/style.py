@@ -29,7 +29,7 @@ details li{display:grid;grid-template-columns:8rem 1fr;gap:.6rem;padding:.4rem 0
 details li .pill{justify-self:start;align-self:start}
 details li div{overflow-wrap:anywhere}
 .plain{margin:0;padding-left:1.2rem}
-.scroll{overflow-x:auto}
+.scroll{overflow-x:auto;direction:rtl;text-align:left}.timeline{direction:ltr;margin-right:auto}
 .timeline{border-collapse:separate;border-spacing:2px;font-size:.8rem}
 .timeline th{text-align:left;font-weight:500;padding-right:.6rem;white-space:nowrap;position:sticky;left:0;
 background:var(--bg)}
