@@ -39,6 +39,7 @@ class World:
         season: how far the mean of all columns swings over a week, in standard deviations; the reference covers it.
         rare: if not empty, of each pair of columns one is a category with levels as rare as one row in a thousand.
         weeks: if not empty, a window is a whole week.
+        reference: rows of the reference.
     """
 
     name: str
@@ -46,6 +47,7 @@ class World:
     season: float = 0.0
     rare: str = ""
     weeks: str = ""
+    reference: int = 100_000
 
     def rows(self, chance: np.random.Generator, count: int, *, day: int | None, shift: float = 0.0) -> Array:
         """Rows of a day, or of all days together, shape (count, columns)."""
@@ -66,6 +68,7 @@ WORLDS = (
     World(name="weekly season 0.1 sd", season=0.1),
     World(name="the same, windows of a week", season=0.1, weeks="whole"),
     World(name="rare levels", rare="yes"),
+    World(name="a reference of 1,000 rows", reference=1000),
 )
 LEVELS = np.array([0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.612])
 """Shares of the levels of a category with rare ones."""
@@ -170,7 +173,7 @@ def simulate(world: World, *, rows: int, years: int, shift: float, seed: int = 0
     A shift that is not found within 30 windows counts as not found.
     """
     chance = np.random.default_rng(seed)
-    reference = world.rows(chance, 100_000, day=None)
+    reference = world.rows(chance, world.reference, day=None)
     bins = bins_of(world, reference)
     quiet = [bins.counted(world.rows(chance, rows, day=day)) for day in range(DAYS * years)]
     shifted = [
@@ -221,7 +224,7 @@ def table(*, rows: int, years: int, shift: float) -> str:
         lines.append(f"| {rule.name} | {' | '.join([*cells, delay])} |")
     said = "; ".join(f"{name} alarms in {100 * share:.0f} %" for name, share in groups(rows=1000, windows=2000).items())
     about = (
-        f"{COLUMNS} columns, 365 windows of {rows:,} rows in a year, a reference of 100,000 rows, {years} simulated years; "
+        f"{COLUMNS} columns, 365 windows of {rows:,} rows in a year, a reference of 100,000 rows, {years} years; "
         "windows in a year that alarm though nothing drifted."
     )
     return f"{about}\n\n" + "\n".join(lines) + f"\n\nFive equal groups in windows of 1,000 rows: {said}.\n"
