@@ -220,7 +220,7 @@ def _tables(path: Path) -> Iterator[pa.Table]:
         yield arrow_table(path)
         return
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, pre_buffer=False) as file:
             for batch in file.iter_batches(BATCH):
                 yield pa.Table.from_batches([batch])
     except (OSError, ValueError) as error:

@@ -210,7 +210,7 @@ def file_profile(path: Path, like: Profile, *, threads: int = THREADS) -> Profil
     import pyarrow.parquet as pq
 
     total = like.empty()
-    with pq.ParquetFile(path) as file:
+    with pq.ParquetFile(path, pre_buffer=False) as file:
         own = [name for name in file.schema_arrow.names if name in like.columns or name in like.answers]
         for batch in file.iter_batches(BATCH, columns=own):
             total = merge(total, profile_of(pa.Table.from_batches([batch]), like, threads=threads))

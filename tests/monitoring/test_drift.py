@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from nbprod.plugins import resolve
 COUNTS = st.lists(st.integers(0, 500), min_size=3, max_size=8)
 
 
-def both(one: list[float], other: list[float], **fields: Any) -> tuple[Binned, Binned]:
+def both(one: Sequence[float], other: Sequence[float], **fields: Any) -> tuple[Binned, Binned]:
     return Binned(counts=np.array(one, float), **fields), Binned(counts=np.array(other, float), **fields)
 
 

@@ -150,7 +150,8 @@ def test_two_proportions_is_the_textbooks_and_corrected_for_pairs() -> None:
 def test_outcomes_are_held_against_a_target_and_a_floor(goal: Goal, status: str) -> None:
     revenue = np.random.default_rng(3).normal(10, 1, 1000)
     policy = replace(POLICY, business={"revenue": goal})
-    assert of(found(rows(1000, **{"outcome.revenue": revenue}), policy=policy), "business").status == status
+    table = rows(1000).append_column("outcome.revenue", pa.array(revenue))
+    assert of(found(table, policy=policy), "business").status == status
 
 
 def test_an_outcome_that_nobody_recorded_is_insufficient() -> None:

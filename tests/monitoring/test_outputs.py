@@ -181,7 +181,7 @@ def test_mail_that_cannot_be_sent_is_told(monkeypatch: pytest.MonkeyPatch) -> No
             sent.append((message["To"], message["Subject"]))
 
     policy = NotifyPolicy(email=("a@example.org", "b@example.org"), smtp="127.0.0.1:2525")
-    monkeypatch.setattr(notify.smtplib, "SMTP", Server)
+    monkeypatch.setattr("smtplib.SMTP", Server)
     assert notify.notify(report(), policy) == ()
     assert sent == [("127.0.0.1", 2525), ("a@example.org, b@example.org", "ALARM: churn/7")]
     monkeypatch.undo()
