@@ -1,8 +1,8 @@
 """How fast rows are compared with a profile, beside a full scan: ``python -m benchmarks.monitoring``.
 
 Each measure is a process of its own, timed from its start to its end, with the most memory that it held. The reference
-has a million rows of 20 columns and was profiled before. Evidently cannot be imported beside pandas 3: it is measured in
-an environment of its own, if one is named.
+has a million rows of 20 columns and was profiled before. Evidently cannot be imported beside pandas 3: it is measured
+in an environment of its own, if one is named.
 """
 
 from __future__ import annotations
@@ -152,7 +152,8 @@ def table(*, large: int, evidently: str | None) -> tuple[str, bool]:
     lines += [f"| {name} | {t.seconds:.2f} | {t.busy:.2f} | {t.memory / 1e6:.0f} |" for name, t in found.items()]
     said = [f"- {'met' if good else '**missed**'}: {words}" for words, good in bars.items()]
     load = os.getloadavg()[0]
-    about = f"{COLUMNS} columns, a reference of 1,000,000 rows, {os.cpu_count()} processors (load {load:.1f}); the best of {TIMES}."
+    machine = f"{os.cpu_count()} processors (load {load:.1f})"
+    about = f"{COLUMNS} columns, a reference of 1,000,000 rows, {machine}; the best of {TIMES}."
     return "\n".join([about, "", *lines, "", *said, ""]), all(bars.values())
 
 

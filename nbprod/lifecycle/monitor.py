@@ -23,6 +23,7 @@ from nbprod.lifecycle.observed import (
     from_log,
     profile_bytes,
     reports_folder,
+    was_used,
 )
 from nbprod.lifecycle.versions import find_version, outlines
 from nbprod.lifecycle.workspace import Workspace, open_existing
@@ -105,6 +106,8 @@ def look_at(work: Workspace, version: ModelVersion, request: Request, *, now: fl
         else:
             gathered = list(from_log(plan, model, observation))
             gaps = gaps_between([one.start for one in gathered], policy.window, until=now)
+            if not gathered and was_used(work, version):
+                gaps = (f"since {datetime.fromtimestamp(observation.since, UTC):%Y-%m-%d}",)
     closed = [one for one in gathered if one.end <= now]
     used = closed or gathered
     windows: Sequence[Window] = [seen(one, plan) for one in used]

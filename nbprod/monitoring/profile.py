@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from nbprod.entities import Fact
 from nbprod.errors import ArtifactError
-from nbprod.monitoring.columns import LEAST, Column, binned, counted, merged, suppressed
+from nbprod.monitoring.columns import LEAST, Column, binned, counted, merged
+from nbprod.monitoring.suppressing import suppressed
 from nbprod.stats.groups import GroupValue
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from nbprod.entities import ModelVersion
 from nbprod.errors import ArtifactError, PipelineError, UsageError
 from nbprod.lifecycle import monitor as lifecycle
 from nbprod.lifecycle.monitor import Looked, Request, look_at
-from nbprod.lifecycle.observed import files_of, profile_bytes
+from nbprod.lifecycle.observed import files_of, profile_bytes, typed
 from nbprod.lifecycle.workspace import Workspace, open_workspace
 from nbprod.monitoring.facts import Check
 from nbprod.monitoring.profile import Profile, write_profile
@@ -126,6 +126,19 @@ def test_days_without_rows_are_an_alarm_and_the_open_window_is_not_judged(work: 
 def test_nothing_was_recorded_is_insufficient(work: Workspace) -> None:
     assert look(work).report.status == "INSUFFICIENT"
     assert of(look(work), "traffic").why == "nothing was recorded yet."
+
+
+def test_a_service_that_fell_silent_long_ago_is_an_alarm(work: Workspace) -> None:
+    log(work, rows(10, seed=1))
+    looked = look(work, now=NOON + 90 * DAY)
+    assert (looked.report.status, of(looked, "traffic").why) == ("ALARM", "nothing was recorded since 2026-07-27.")
+
+
+def test_numbers_of_a_log_get_the_types_that_the_model_takes() -> None:
+    table = pa.table({"a": [1, 2], "b": [1, None], "c": ["x", "y"], "d": [1.5, 2.0]})
+    kinds = {"a": "double", "b": "integer", "c": "long", "d": "integer"}
+    made = typed(table, [{"name": name, "type": kind} for name, kind in kinds.items()])
+    assert [str(kind) for kind in made.schema.types] == ["double", "int32", "string", "double"]
 
 
 def test_only_the_versions_own_answers_count(work: Workspace) -> None:
