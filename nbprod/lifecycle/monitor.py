@@ -23,11 +23,12 @@ from nbprod.lifecycle.observed import (
     from_log,
     profile_bytes,
     reports_folder,
+    was_used,
 )
 from nbprod.lifecycle.versions import find_version, outlines
 from nbprod.lifecycle.workspace import Workspace, open_existing
 from nbprod.monitoring import kept
-from nbprod.monitoring.facts import MonitorReport, Window, worst
+from nbprod.monitoring.facts import MonitorReport, Window, overall
 from nbprod.monitoring.judge import Subject, judged
 from nbprod.monitoring.notify import due, notify
 from nbprod.monitoring.policy import MonitorPolicy, policy_of
@@ -77,7 +78,7 @@ def monitor(name: str, request: Request) -> Looked:
     """
     now = time.time()
     with open_existing() as work:
-        return _looked(work, version_of(name, work), request, now=now)
+        return look_at(work, version_of(name, work), request, now=now)
 
 
 def version_of(name: str, work: Workspace) -> ModelVersion:
@@ -90,7 +91,8 @@ def version_of(name: str, work: Workspace) -> ModelVersion:
     return find_version(name, work)
 
 
-def _looked(work: Workspace, version: ModelVersion, request: Request, *, now: float) -> Looked:
+def look_at(work: Workspace, version: ModelVersion, request: Request, *, now: float) -> Looked:
+    """Look at one version, and keep what is found; see `monitor`."""
     entry, problems = version.entry, list[str]()
     policy = _policy(entry, request)
     reference = read_profile(profile_bytes(work, version), file=f"{version.ref}: nbprod/profile.json")
@@ -104,6 +106,8 @@ def _looked(work: Workspace, version: ModelVersion, request: Request, *, now: fl
         else:
             gathered = list(from_log(plan, model, observation))
             gaps = gaps_between([one.start for one in gathered], policy.window, until=now)
+            if not gathered and was_used(work, version):
+                gaps = (f"since {datetime.fromtimestamp(observation.since, UTC):%Y-%m-%d}",)
     closed = [one for one in gathered if one.end <= now]
     used = closed or gathered
     windows: Sequence[Window] = [seen(one, plan) for one in used]
@@ -125,8 +129,7 @@ def _looked(work: Workspace, version: ModelVersion, request: Request, *, now: fl
         windows = [*kept.earlier(folder, report, problems.append, count=policy.windows), *windows]
     subject = _subject(work, version, plan, gaps=gaps)
     timeline, checks = judged(subject, windows, now=now)
-    status = worst(check.status for check in checks)
-    report = replace(report, windows=timeline, checks=checks, status=status, problems=tuple(problems))
+    report = replace(report, windows=timeline, checks=checks, status=overall(checks), problems=tuple(problems))
     path = kept.keep(folder, report)
     current = used[-1].profile if used else None
     return Looked(report=report, reference=plan.reference, current=current, kept=str(path), policy=policy)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,7 @@ from nbprod.predictions.feedback import TRUTH as TRUTH_NAME
 from nbprod.predictions.feedback import Judged, joined, judge, read_feedback
 from nbprod.predictions.feedback import table_of as feedback_table
 from nbprod.predictions.places import folder_of
+from nbprod.predictions.reading import read
 from nbprod.predictions.rows import OWN, PREFIX, united
 from nbprod.store import written_whole
 
@@ -76,7 +77,8 @@ class Model:
             self.tell(f"the model was asked about the first {ASKED:,} rows only.")
             return rows
         try:
-            answered, _ = ask(*self._ready(), rows, self.columns, trusted=self.version.entry["model"]["trusted"])
+            asked = typed(rows, self.version.entry["model"]["signature"]["inputs"])
+            answered, _ = ask(*self._ready(), asked, self.columns, trusted=self.version.entry["model"]["trusted"])
         except ArtifactError as error:
             self.tell(error.message)
             return rows
@@ -92,6 +94,20 @@ class Model:
             folder = Bytes(work=self.work, registry=registry, stack=self.stack).folder(self.version)
             self.started = process, folder
         return self.started
+
+
+def typed(rows: pa.Table, inputs: Iterable[Mapping[str, Any]]) -> pa.Table:
+    """Rows in the types of a signature, which JSON does not know: what does not fit is left for the model to refuse."""
+    import pyarrow as pa
+
+    known = {"double": pa.float64(), "float": pa.float32(), "long": pa.int64(), "integer": pa.int32(),
+             "boolean": pa.bool_(), "string": pa.string()}  # fmt: skip
+    for item in inputs:
+        name, kind = item.get("name"), known.get(str(item.get("type")))
+        if name in rows.column_names and kind is not None and rows[name].type != kind:
+            with suppress(pa.ArrowInvalid, pa.ArrowNotImplementedError):
+                rows = rows.set_column(rows.column_names.index(name), name, rows[name].cast(kind))
+    return rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,7 +236,7 @@ def _tables(path: Path) -> Iterator[pa.Table]:
         yield arrow_table(path)
         return
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, pre_buffer=False) as file:
             for batch in file.iter_batches(BATCH):
                 yield pa.Table.from_batches([batch])
     except (OSError, ValueError) as error:
@@ -285,6 +301,12 @@ def profile_bytes(work: Workspace, version: ModelVersion) -> bytes:
     with written_whole(kept) as part:
         part.write_bytes(data)
     return data
+
+
+def was_used(work: Workspace, version: ModelVersion) -> bool:
+    """Whether the log of a model holds anything that a version answered, at any time."""
+    urls = folder_of(work.project.data, version.name)
+    return next(read(urls, versions=[version.version], columns=["request"]), None) is not None
 
 
 def reports_folder(work: Workspace, name: str) -> Path:

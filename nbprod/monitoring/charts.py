@@ -12,6 +12,9 @@ from nbprod.monitoring.columns import Column
 
 WIDTH, HEIGHT = 320, 150
 LEFT, RIGHT, TOP, BOTTOM = 38, 8, 8, 22
+TALL = 6
+"""A density is cut where it is so many times the median one."""
+
 SHOWN = 12
 """So many categories are drawn; the rest are one bar."""
 
@@ -94,7 +97,9 @@ def _steps(name: str, reference: Column, current: Column | None) -> str:
     heights = [
         [share / width for share, width in zip(_shares(side), widths, strict=False)] for side in (reference, current)
     ]
-    top = max((height for side in heights for height in side), default=1.0) or 1.0
+    every = sorted(height for side in heights for height in side)
+    top = min(every[-1], TALL * every[len(every) // 2] or every[-1]) or 1.0  # one tall bin does not flatten the rest
+    heights = [[min(height, top) for height in side] for side in heights]
     across = Scale(low=places[0], high=places[-1], first=LEFT, last=WIDTH - RIGHT)
     up = Scale(low=0.0, high=top, first=HEIGHT - BOTTOM, last=TOP)
     area, line = (_outline(places, side, across, up) for side in heights)
@@ -120,6 +125,10 @@ def _outline(places: Sequence[float], heights: Sequence[float], across: Scale, u
 def _bars(name: str, reference: Column, current: Column | None) -> str:
     names = [*reference.values, "other"]
     known, own = _shares(reference), _shares(current) or [0.0] * len(names)
+    if len(names) <= SHOWN + 1 and all(name.lstrip("-").isdigit() for name in reference.values):
+        order = [*sorted(range(len(names) - 1), key=lambda place: int(names[place])), len(names) - 1]
+        names = [names[place] for place in order]
+        known, own = ([side[place] for place in order] for side in (known, own))
     if len(names) > SHOWN + 1:
         names = [*names[:SHOWN], "other"]
         known, own = ([*side[:SHOWN], sum(side[SHOWN:])] for side in (known, own))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -152,6 +152,13 @@ def worst(statuses: Iterable[Status], *, default: Status = "INSUFFICIENT") -> St
         if status in found:
             return status
     return default
+
+
+def overall(checks: Sequence[Check]) -> Status:
+    """The status of a report: the worst, but never OK where neither the rows nor the truth could be judged."""
+    found = worst(check.status for check in checks)
+    sure = any(check.status == "OK" for check in checks if check.area in ("drift", "performance"))
+    return "INSUFFICIENT" if found == "OK" and not sure else found
 
 
 def percent(share: float) -> str:

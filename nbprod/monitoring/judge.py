@@ -69,14 +69,15 @@ def _of_windows(subject: Subject, windows: Sequence[Window]) -> Iterator[Check]:
 
 def _traffic(subject: Subject, windows: Sequence[Window]) -> Iterator[Check]:
     rows = sum(window.rows for window in windows)
-    if not windows:
+    if not windows and not subject.gaps:
         yield Check(area="traffic", name="rows", status="INSUFFICIENT", why="nothing was recorded yet.")
         return
     gaps, way = subject.gaps, subject.policy.gaps
     if gaps and way != "ignore":
         status: Status = "ALARM" if way == "alarm" else "WARN"
         shown = ", ".join(gaps[:3]) + (f" and {len(gaps) - 3} more" if len(gaps) > 3 else "")
-        why = f"nothing was recorded in {len(gaps)} windows: {shown}."
+        windowed = f"in {len(gaps)} windows: {shown}" if windows else shown
+        why = f"nothing was recorded {windowed}."
         yield Check(area="traffic", name="gaps", status=status, why=why, value=float(len(gaps)), limit=0.0)
     elif not rows:
         yield Check(area="traffic", name="rows", status="ALARM", why="there are no rows.")

@@ -61,8 +61,8 @@ def _try(name: str, way: Callable[[], None], problems: list[str], pause: float) 
             try:
                 way()
             except (OSError, smtplib.SMTPException, ValueError) as error:
-                reason = getattr(error, "reason", None) or error
-                failed[0] = f"{type(error).__name__}: {reason}"
+                http = isinstance(error, urllib.error.HTTPError)
+                failed[0] = str(error) if http else f"{type(error).__name__}: {getattr(error, 'reason', None) or error}"
                 if isinstance(error, urllib.error.HTTPError) and error.code < 500 and error.code != 429:
                     return
                 time.sleep(pause * 2**number if number < TRIES - 1 else 0)

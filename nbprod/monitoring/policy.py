@@ -194,7 +194,9 @@ def _metrics(value: Any) -> tuple[str, ...]:
 
 
 def _metric(name: str) -> None:
-    _must(name in MEASURES, f"metrics that can be computed from predictions, not '{name}'.{nearest(name, MEASURES)}")
+    _must(
+        name in MEASURES, f"metrics that can be computed from predictions, not '{name}'.{nearest(str(name), MEASURES)}"
+    )
 
 
 def _floors(value: Any) -> dict[str, float]:
@@ -300,7 +302,7 @@ def _values(value: Any, part: str, read: Document, place: tuple[str, ...]) -> di
             found[key] = _READ[part][key](item)
         except ValueError as error:
             words = str(error)
-            said = words if ", not '" in words or ": " in words else f"{words}, not {describe(item)}."
+            said = words if words.endswith((".", "?")) else f"{words}, not {describe(item)}."
             raise read.error(f"{'.'.join(place)}.{key} must be {said}", *place, key) from error
     return found
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from nbprod.entities import Fact
 from nbprod.errors import ArtifactError
-from nbprod.monitoring.columns import LEAST, Column, binned, counted, merged, suppressed
+from nbprod.monitoring.columns import LEAST, Column, binned, counted, merged
+from nbprod.monitoring.suppressing import suppressed
 from nbprod.stats.groups import GroupValue
 
 if TYPE_CHECKING:
@@ -210,7 +211,7 @@ def file_profile(path: Path, like: Profile, *, threads: int = THREADS) -> Profil
     import pyarrow.parquet as pq
 
     total = like.empty()
-    with pq.ParquetFile(path) as file:
+    with pq.ParquetFile(path, pre_buffer=False) as file:
         own = [name for name in file.schema_arrow.names if name in like.columns or name in like.answers]
         for batch in file.iter_batches(BATCH, columns=own):
             total = merge(total, profile_of(pa.Table.from_batches([batch]), like, threads=threads))

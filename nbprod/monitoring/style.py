@@ -26,9 +26,10 @@ summary{cursor:pointer;padding:.5rem .8rem;font-weight:600}
 .count,.note{color:var(--dim);font-weight:400;font-size:.85rem}
 details ul{list-style:none;margin:0;padding:0 .8rem .4rem}
 details li{display:grid;grid-template-columns:8rem 1fr;gap:.6rem;padding:.4rem 0;border-top:1px solid var(--line)}
+details li .pill{justify-self:start;align-self:start}
 details li div{overflow-wrap:anywhere}
 .plain{margin:0;padding-left:1.2rem}
-.scroll{overflow-x:auto}
+.scroll{overflow-x:auto;direction:rtl;text-align:left}.timeline{direction:ltr;margin-right:auto}
 .timeline{border-collapse:separate;border-spacing:2px;font-size:.8rem}
 .timeline th{text-align:left;font-weight:500;padding-right:.6rem;white-space:nowrap;position:sticky;left:0;
 background:var(--bg)}
@@ -36,7 +37,7 @@ background:var(--bg)}
 font-weight:700}
 .timeline td.ok{background:var(--okb);color:var(--ok)}.timeline td.warn{background:var(--warnb);color:var(--warn)}
 .timeline td.alarm{background:var(--alarmb);color:var(--alarm)}
-.grid{display:grid;grid-template-columns:repeat(auto-fill,minmax(290px,1fr));gap:.8rem}
+.grid{display:grid;grid-template-columns:repeat(auto-fill,minmax(290px,1fr));gap:.8rem;align-items:start}
 figure{margin:0;background:var(--card);border:1px solid var(--line);border-radius:8px;padding:.6rem .7rem .3rem}
 figcaption{overflow-wrap:anywhere;font-size:.9rem}
 svg{display:block;width:100%;height:auto}

@@ -15,13 +15,18 @@ from nbprod.lifecycle.history import History
 from nbprod.lifecycle.import_ import Imported
 from nbprod.lifecycle.judging import Judgement
 from nbprod.lifecycle.lineage import Lineage
+from nbprod.lifecycle.monitor import Found, Health
 from nbprod.lifecycle.promote import Promoted
 from nbprod.lifecycle.report import RunReport
 from nbprod.lifecycle.reproduce import Reproduction
 from nbprod.lifecycle.versions import Shown
+from nbprod.monitoring.facts import MonitorReport
 
 ENTRY: dict[str, Any] = {"name": "churn", "metrics": [{"name": "auc", "value": 0.5, "dataset": "test"}], "model": {}}
 VERSION = ModelVersion(name="churn", version="3", digest="d", created="2026-01-01T10:20:30+00:00", entry=ENTRY)
+MONITORED = MonitorReport(
+    name="churn", ref="churn/3", digest="d", made="2026-01-01T10:20:30Z", status="INSUFFICIENT", source="log"
+)
 DONE = StageRun(
     stage="train",
     status="succeeded",
@@ -78,6 +83,7 @@ ANSWERS: dict[str, Any] = {
     "gate.gate": Judgement(version=VERSION, results=(PASSED,)),
     "approve.approve": VERSION,
     "feedback.feedback": Told(model="churn", file="late.csv", rows=2, recorded=2, names={"truth": 2}),
+    "monitor.look": Found(rows=(Health(name="churn", version="3"),), document={"name": "churn"}, report=MONITORED),
     "promote.promote": Promoted(version=VERSION, alias="champion", before="2", results=(PASSED,)),
     "rollback.rollback": Promoted(version=VERSION, alias="champion", before="4"),
 }
@@ -101,6 +107,7 @@ CALLS = {
     "approve": ("approve", "churn/3", "--reason", "read it"),
     "promote": ("promote", "churn/3"),
     "feedback": ("feedback", "churn", "data.csv"),
+    "monitor": ("monitor", "churn"),
     "rollback": ("rollback", "churn"),
     "export": ("export", "churn/3", "out"),
     "import": ("import", "out"),

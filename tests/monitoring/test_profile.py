@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nbprod.errors import ArtifactError
-from nbprod.monitoring.columns import LEAST, binned, counted, suppressed
+from nbprod.monitoring.columns import LEAST, binned, counted
 from nbprod.monitoring.profile import (
     Profile,
     file_profile,
@@ -25,6 +25,7 @@ from nbprod.monitoring.profile import (
     reference_of,
     write_profile,
 )
+from nbprod.monitoring.suppressing import suppressed
 
 CHANCE = np.random.default_rng(7)
 REFERENCE = pa.table({
@@ -88,6 +89,18 @@ def test_no_count_of_few_rows_is_told() -> None:
     assert age is not None
     beyond = np.sort(REFERENCE["age"].to_numpy())
     assert age.low == beyond[LEAST - 1]
+
+
+@settings(deadline=None)
+@given(rows=ROWS)
+def test_whatever_is_suppressed_tells_no_small_count_and_adds_up(rows: list[Any]) -> None:
+    for column in profile_of(table(rows), KNOWN).columns.values():
+        shown = suppressed(column)
+        told = (*shown.counts, shown.missing, shown.strange, shown.other)
+        assert all(count == 0 or count >= LEAST for count in told)
+        if shown.kind != "other":
+            assert sum(told) == shown.rows
+        assert shown.grid is None or len(shown.counts) == len(shown.grid.starts)
 
 
 def test_kinds_are_those_a_person_would_say() -> None:
