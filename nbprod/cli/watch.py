@@ -34,6 +34,8 @@ def command(names: tuple[str, ...], everything: bool, every: str, only_once: boo
         looks = once(watching, tell=(lambda look: None) if as_json else _line)
     if as_json:
         render.document([look.to_dict() for look in looks])
+    else:
+        render.next_step(render.shell("nbprod", "models", "--health"))
     raise SystemExit(code_of(looks))
 
 
@@ -44,7 +46,6 @@ def _line(look: Look) -> None:
     click.echo(f"{shown_time(look)}  {look.name}  {look.status}  {state}  {look.reason}")
     if look.guarded:
         click.echo(f"{'':16}  {look.name}  guard: {look.guarded}")
-    render.next_step(render.shell("nbprod", "history", look.name))
 
 
 def _json_line(look: Look) -> None:

@@ -19,7 +19,9 @@ from nbprod.lifecycle.monitor import Found, Health
 from nbprod.lifecycle.promote import Promoted
 from nbprod.lifecycle.report import RunReport
 from nbprod.lifecycle.reproduce import Reproduction
+from nbprod.lifecycle.retrain import Retrained
 from nbprod.lifecycle.versions import Shown
+from nbprod.lifecycle.watch import Look
 from nbprod.monitoring.facts import MonitorReport
 
 ENTRY: dict[str, Any] = {"name": "churn", "metrics": [{"name": "auc", "value": 0.5, "dataset": "test"}], "model": {}}
@@ -56,7 +58,12 @@ SAME = Compared(what="test/auc", agreement="identical", recorded="0.8", found="0
 GROUP = Compared(what="test[sex=1]/auc", agreement="identical", recorded="0.8", found="0.8")
 REPORT = RunReport(run=Run(id="r1", pipeline="p", status="succeeded", stages=(DONE,)), version=VERSION)
 
+RETRAINED = Retrained(name="churn", state="promoted", reason="all gates of churn/2 passed.", version="churn/2")
+LOOK = Look(name="churn", at=1795564800.0, status="OK", reason="it is not stale.", guarded="keep: as good.")
+
 ANSWERS: dict[str, Any] = {
+    "retrain.retrain": RETRAINED,
+    "watch.once": (LOOK,),
     "run.run": REPORT,
     "register.register": (VERSION, True),
     "versions.models": (VERSION,),
@@ -108,6 +115,8 @@ CALLS = {
     "promote": ("promote", "churn/3"),
     "feedback": ("feedback", "churn", "data.csv"),
     "monitor": ("monitor", "churn"),
+    "retrain": ("retrain", "churn", "--if-stale"),
+    "watch": ("watch", "--once"),
     "rollback": ("rollback", "churn"),
     "export": ("export", "churn/3", "out"),
     "import": ("import", "out"),
