@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from nbprod.entities import Fact, ModelVersion
 from nbprod.errors import NbprodError
@@ -65,21 +66,21 @@ def guard(
     metric = str(champion.entry["model"]["main_metric"] or "accuracy")
     if found is None or metric not in MEASURES:
         return None
-    old = live(found.old, metric, since=found.since - BEFORE, until=found.since, now=now)
-    new = live(found.new, metric, since=found.since, until=now, now=now)
+    old = live(found.old, metric, since=found.since - BEFORE, until=found.since)
+    new = live(found.new, metric, since=found.since, until=now)
     verdict = judge(old, new)
     if verdict.act == "rollback":
         rollback(champion.name, reason=f"guard: {verdict.reason}")
     return verdict
 
 
-def live(ref: str, metric: str, *, since: float, until: float, now: float) -> Live | None:
+def live(ref: str, metric: str, *, since: float, until: float) -> Live | None:
     """A metric of a version on live rows of some time; None if nothing is known of it.
 
     It is asked of monitoring, window by window: a window counts where it ends in that time.
     """
     try:
-        report = monitor(ref, Request(since=f"{max(now - since, 1.0):.0f}s")).report
+        report = monitor(ref, Request(since=datetime.fromtimestamp(since, UTC).isoformat())).report
     except NbprodError:  # nothing was recorded of it, or it has no profile
         return None
     return pooled(ref, metric, (window for window in report.windows if since < window.end and window.start < until))
