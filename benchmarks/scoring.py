@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.processes import BenchmarkError
-from benchmarks.serving import COLUMNS, _model, _nbprod
+from benchmarks.serving import COLUMNS, make_model, program
 
 BAR = 500.0
 """MB that the largest file may take."""
@@ -60,7 +60,7 @@ def main() -> int:
         "XDG_CACHE_HOME": str(work / "cache"), "PYTHONWARNINGS": "ignore",
     }  # fmt: skip
     try:
-        folder = _model(work, environment)
+        folder = make_model(work, environment)
         lines = ["| | rows | file | seconds | rows a second | MB, at most |", "|---|---|---|---|---|---|"]
         found = {}
         for subject, rows, suffix in _runs(options.rows):
@@ -127,7 +127,7 @@ def _file(work: Path, rows: int, suffix: str) -> Path:
 
 def _command(subject: str, folder: Path, given: Path, to: Path, work: Path) -> Sequence[str]:
     if subject == "nbprod score":
-        return [*_nbprod(), "score", "wide/1", str(given), str(to), "--overwrite", "--predictions", str(work / "log")]
+        return [*program(), "score", "wide/1", str(given), str(to), "--overwrite", "--predictions", str(work / "log")]
     return [sys.executable, "-c", PLAIN, str(folder), str(given), str(to)]
 
 

@@ -42,7 +42,12 @@ GROUPS: dict[str, dict[str, str]] = {
         "score": "Score files of any size with a model version or a bundle.",
         "build": "Make a folder that is ready to deploy.",
         "deploy": "Put a model version where it is asked: here, in a container, on Kubernetes.",
+    },
+    "Operate": {
         "feedback": "Add what turned out to be true of predictions.",
+        "monitor": "Say whether what runs is still like what was measured.",
+        "retrain": "Retrain a model on new data, and judge what comes out.",
+        "watch": "Monitor, retrain and roll back models on a schedule.",
     },
     "Move": {
         "export": "Write a model version to a folder, or as a bill of materials or provenance.",

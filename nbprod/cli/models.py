@@ -2,24 +2,47 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from nbprod.cli import render
 from nbprod.cli.options import as_json
 
+if TYPE_CHECKING:
+    from nbprod.entities import ModelVersion
+
 
 @click.command("models")
+@click.option("--health", is_flag=True, help="One row for each model: how it was when it was last looked at.")
 @as_json
-def command(as_json: bool) -> None:
+def command(health: bool, as_json: bool) -> None:
     """List models, their versions, aliases and main metrics."""
+    if health:
+        _health(as_json)
+        return
     from nbprod.lifecycle.versions import models
 
     found = models()
     if as_json:
         render.document([_row(version) for version in found])
-        return
+    else:
+        _list(found)
+
+
+def _health(as_json: bool) -> None:
+    from nbprod.cli.monitor import print_health
+    from nbprod.lifecycle.monitor import health
+
+    found = health()
+    if as_json:
+        render.document([row.to_dict() for row in found])
+    else:
+        print_health(found)
+
+
+def _list(found: Sequence[ModelVersion]) -> None:
     if not found:
         click.echo("no models yet")
         render.next_step("nbprod run")

@@ -48,7 +48,7 @@ def command(target: str | None, as_json: bool, **options: Any) -> None:
     with ExitStack() as stack:
         from nbprod.cli.progress import watcher
 
-        stack.enter_context(_terminate_as_interrupt())
+        stack.enter_context(terminate_as_interrupt())
         watch = stack.enter_context(watcher(terminal=sys.stderr.isatty()))
         report = run(request(target, options), how, watch)
     if as_json:
@@ -60,7 +60,7 @@ def command(target: str | None, as_json: bool, **options: Any) -> None:
 
 
 @contextmanager
-def _terminate_as_interrupt() -> Iterator[None]:
+def terminate_as_interrupt() -> Iterator[None]:
     """SIGTERM stops kernels and is recorded, as Ctrl-C is."""
 
     def stop(number: int, frame: object) -> None:

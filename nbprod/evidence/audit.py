@@ -30,7 +30,8 @@ class AuditLine(Fact):
         seq: 1 for the first line.
         key: id of the key that signed it.
         user: name of the user on their machine; nobody vouches for it but the key.
-        action: ``promote``, ``challenge``, ``rollback`` or ``approve``.
+        action: ``promote``, ``challenge``, ``rollback`` or ``approve``; of a retraining ``alarm``, ``retrain``,
+            ``judge`` and ``retrain_failed``.
         alias: empty for an approval.
         before: the version that the alias pointed at; empty if it was new.
         gates: sha256 of the statement that keeps what the gates found.

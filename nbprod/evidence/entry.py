@@ -88,6 +88,7 @@ class Evidence:
         environment: what `nbprod.evidence.environment` gives.
         seed: the seed that the model was fitted with; None if there is none to be seen.
         parent: ``relation`` and the entry's ``digest`` of the version that it was made from.
+        profile: path, schema and digest of the profile of its data; None if there is none.
     """
 
     spec: ModelSpec
@@ -104,6 +105,7 @@ class Evidence:
     seed: Any = None
     parent: Mapping[str, Any] | None = None
     repeats: Sequence[tuple[str, StageRun]] = ()
+    profile: Mapping[str, Any] | None = None
 
 
 def build(evidence: Evidence) -> dict[str, Any]:
@@ -132,6 +134,7 @@ def build(evidence: Evidence) -> dict[str, Any]:
             "text": pipeline.text or None,
             "sections": pipeline.sections,
         },
+        **({"profile": dict(evidence.profile)} if evidence.profile else {}),
     }
     return validate(plain(entry))
 

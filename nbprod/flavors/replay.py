@@ -116,6 +116,33 @@ class Replay:
             seconds=round(time.monotonic() - started, 3),
         )
 
+    def ask(
+        self, folder: Path, rows: Path, target: Path, trusted: Iterable[str] = (), *, timeout: float = TIMEOUT
+    ) -> list[JSON]:
+        """Let a model answer rows, away from the project.
+
+        Args:
+            rows: a Parquet file with the model's columns.
+            target: is written: a Parquet file with ``prediction``, and ``score`` where the model gives probabilities:
+                that of the second of two classes, or of the most probable of several.
+
+        Returns:
+            The classes of a classifier; nothing of another model.
+
+        Raises:
+            ArtifactError: it cannot be loaded or does not answer.
+            UntrustedTypes: as `check` does.
+        """
+        allowed = sorted(TRUSTED | set(trusted))
+        places = {"folder": str(folder.resolve()), "asked": str(rows.resolve()), "answers": str(target.resolve())}
+        reply = self._ask({**places, "allowed": allowed}, timeout=timeout)
+        if reply.get("error") == "untrusted":
+            raise untrusted(reply["types"], file=str(folder))
+        if "error" in reply:
+            raise ArtifactError(f"the model does not answer these rows ({reply['text']}).", file=str(folder))
+        classes: list[JSON] = reply["classes"]
+        return classes
+
     def _ask(self, question: dict[str, JSON], *, timeout: float) -> dict[str, Any]:
         process = self._process = self._process or self._launch()
         assert process.stdin and process.stdout

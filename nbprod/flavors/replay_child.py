@@ -2,12 +2,14 @@
 
 It is started by its path, in any Python that has MLflow. Each line of standard input asks one question,
 ``{"folder": ..., "allowed": [names of types]}``, and is answered with a line, ``{"rows", "answer", "compared"}`` or
-``{"error": kind, "text": ..., "types": [...]}``. When standard input closes it ends at once, whatever it does: so it
-never outlives its parent.
+``{"error": kind, "text": ..., "types": [...]}``. With ``"asked": path`` and ``"answers": path`` the model answers the
+rows of a Parquet file, and not its example. When standard input closes it ends at once, whatever it does: so it never
+outlives its parent.
 """
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import json
 import os
@@ -50,7 +52,7 @@ def main() -> None:
         question = json.loads(questions.get())
         path, modules = list(sys.path), set(sys.modules)
         try:
-            reply = _replay(Path(question["folder"]), set(question["allowed"]), answers)
+            reply = _replay(question, answers)
         except Exception as error:  # whatever a model raises is the result
             reply = _explain(error)
         sys.path[:] = path
@@ -84,12 +86,15 @@ def _forget(modules: set[str], folder: Path) -> None:
             del sys.modules[name]
 
 
-def _replay(folder: Path, allowed: set[str], answers: ModuleType) -> dict[str, Any]:
+def _replay(question: dict[str, Any], answers: ModuleType) -> dict[str, Any]:
     import mlflow.pyfunc
     from mlflow.models import Model
 
-    if strange := _strange(folder, allowed):
+    folder = Path(question["folder"])
+    if strange := _strange(folder, set(question["allowed"])):
         return {"error": "untrusted", "text": "", "types": strange}
+    if "asked" in question:
+        return _asked(_kept(str(folder)), question["asked"], question["answers"])
     model = mlflow.pyfunc.load_model(str(folder))
     example = Model.load(str(folder)).load_input_example(str(folder))
     if example is None:
@@ -105,6 +110,37 @@ def _replay(folder: Path, allowed: set[str], answers: ModuleType) -> dict[str, A
     if not answers.same(found, expected):
         return {"error": "differs", "text": f"{_short(expected)} became {_short(found)}"}
     return {"rows": answers.rows_of(found), "answer": found, "compared": True}
+
+
+@functools.lru_cache(1)
+def _kept(folder: str) -> Any:
+    """A model that is asked about one file of rows after another."""
+    import mlflow.pyfunc
+
+    return mlflow.pyfunc.load_model(folder)
+
+
+def _asked(model: Any, rows: str, target: str) -> dict[str, Any]:
+    """Answer the rows of a file, with probabilities where the model gives some; the answers are a Parquet file."""
+    import numpy as np
+    import pandas as pd
+
+    asked = pd.read_parquet(rows)
+    try:
+        found = np.asarray(model.predict(asked))
+        made = {"prediction": found[:, 0] if found.ndim == 2 and found.shape[1] == 1 else found}
+        try:
+            own = model.get_raw_model()
+        except Exception:  # of a flavour that has none
+            own = None
+        classes = [label.item() if hasattr(label, "item") else label for label in getattr(own, "classes_", ())]
+        if classes and hasattr(own, "predict_proba"):
+            scores = np.asarray(own.predict_proba(asked))
+            made["score"] = scores[:, 1] if len(classes) == 2 else scores.max(axis=1)
+        pd.DataFrame(made).to_parquet(target)
+    except Exception as error:
+        return _explain(error, asked=True)
+    return {"rows": len(asked), "classes": classes}
 
 
 def _strange(folder: Path, allowed: set[str]) -> list[str]:

@@ -50,12 +50,20 @@ class Contender:
     Args:
         version: with its entry.
         statements: what was said of it after it was registered.
+        parent: the version that it was made from, which knows its own parent.
     """
 
     def __init__(
-        self, version: ModelVersion, *, source: Source, rules: Rules | None = None, statements: Sequence[Statement] = ()
+        self,
+        version: ModelVersion,
+        *,
+        source: Source,
+        rules: Rules | None = None,
+        statements: Sequence[Statement] = (),
+        parent: Contender | None = None,
     ) -> None:
         self.version = version
+        self.parent = parent
         self.entry: Mapping[str, Any] = version.entry
         self.statements = tuple(statements)
         self.rules = rules or Rules()

@@ -46,6 +46,8 @@ def datasets_of(
     roles = {text: role for role, text in spec.data.items()}
     for item in bound.stages:
         for name, text in item.files.items():
+            if (item.name, name) in bound.hidden:
+                continue
             artifact = results[item.name].inputs[name]
             if (artifact.uri, artifact.sha256) not in seen:
                 seen.add((artifact.uri, artifact.sha256))

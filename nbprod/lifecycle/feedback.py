@@ -74,8 +74,8 @@ def feedback(name: str, file: str, *, truth: str | None = None, outcomes: Sequen
     folder = _existing(project, name)
     urls = urls_of(project.data, project.rolled_predictions, name)
     table = read_table(Path(file))
-    columns = _columns(table.column_names, file, truth, outcomes)
-    facts = list(_facts(table, columns, file))
+    columns = columns_of(table.column_names, file, truth, outcomes)
+    facts = list(facts_of(table, columns, file))
     problems: list[str] = []
     unknown, unclear = _unmatched(urls, table, problems)
     before = judge(read_feedback(urls))
@@ -137,8 +137,12 @@ def read_table(path: Path) -> pa.Table:
     raise UsageError("is no table: use CSV, Parquet or JSON lines.", file=str(path))
 
 
-def _columns(names: Sequence[str], file: str, truth: str | None, outcomes: Sequence[str]) -> dict[str, str]:
-    """Name of a fact -> the column that says it."""
+def columns_of(names: Sequence[str], file: str, truth: str | None, outcomes: Sequence[str]) -> dict[str, str]:
+    """Name of a fact -> the column that says it.
+
+    Raises:
+        UsageError: the file lacks a column.
+    """
     for needed in ("request", *([] if truth is None else [truth]), *outcomes):
         if needed not in names:
             raise UsageError(f"has no column '{needed}'.{nearest(needed, names)}", file=file)
@@ -149,7 +153,7 @@ def _columns(names: Sequence[str], file: str, truth: str | None, outcomes: Seque
     return {**({} if truth is None else {TRUTH: truth}), **{name: name for name in outcomes}}
 
 
-def _facts(table: pa.Table, columns: Mapping[str, str], file: str) -> Iterator[Feedback]:
+def facts_of(table: pa.Table, columns: Mapping[str, str], file: str) -> Iterator[Feedback]:
     """One for each row and column that holds a value."""
     names = table.column_names
     now = time.time()

@@ -55,17 +55,18 @@ def gates_of(version: ModelVersion) -> tuple[GateSpec, ...]:
     return read_gates(version.entry["pipeline"]["sections"].get("gates"))
 
 
-def judge(work: Workspace, registry: Registry, version: ModelVersion) -> Judgement:
+def judge(work: Workspace, registry: Registry, version: ModelVersion, *, also: tuple[GateSpec, ...] = ()) -> Judgement:
     """Ask every gate about a version, and keep the answers beside it.
 
     Args:
         version: with its entry.
+        also: gates that are asked beside its own.
 
     Raises:
         UsageError: a gate needs what the entry does not have.
         ArtifactError: the version's own bytes are not the recorded ones.
     """
-    specs = gates_of(version)
+    specs = (*gates_of(version), *also)
     if not specs:
         return Judgement(version=version, results=())
     begin_importing()  # while the registry brings the version
@@ -75,7 +76,8 @@ def judge(work: Workspace, registry: Registry, version: ModelVersion) -> Judgeme
         source.folder(version)  # nothing is asked of a version that was tampered with
         rules = Rules(strict=work.project.settings.strict, licenses=work.project.settings.licenses)
         statements = confirmed(registry, version, keys)
-        candidate = Contender(version, source=source, rules=rules, statements=statements)
+        parent = _parent(work, registry, version, source)
+        candidate = Contender(version, source=source, rules=rules, statements=statements, parent=parent)
         champions = _champions(work, registry, version, source)
         results = tuple(_ask(spec, candidate, champions) for spec in specs)
     found = gates_statement(version.digest, results, champion=_champion_ref(champions))
@@ -111,6 +113,23 @@ def _champions(work: Workspace, registry: Registry, version: ModelVersion, sourc
         for alias in other.aliases:
             found[alias] = Contender(_with_entry(work, registry, other), source=source)
     return found
+
+
+def _parent(work: Workspace, registry: Registry, version: ModelVersion, source: Bytes) -> Contender | None:
+    """The version that it was made from, with those that came before; None where this registry has none."""
+    if not version.entry.get("parent"):
+        return None
+    known = {item.digest: item for item in registry.versions(version.name)}
+    chain = [version]
+    while parent := chain[-1].entry.get("parent"):
+        found = known.pop(str(parent["digest"]), None)  # each once, so that a circle ends
+        if found is None:
+            break
+        chain.append(_with_entry(work, registry, found))
+    older: Contender | None = None
+    for item in reversed(chain[1:]):
+        older = Contender(item, source=source, parent=older)
+    return older
 
 
 def _with_entry(work: Workspace, registry: Registry, version: ModelVersion) -> ModelVersion:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from nbprod.digest import sha256_bytes
@@ -31,6 +31,7 @@ class Request:
         kernel: runs all notebooks, whatever kernel they name.
         forced: whether stages run even if nothing changed: ``"no"``, or ``"yes"``.
         repeating: whether stages with ``repeats`` also run with other seeds: ``"yes"``, or ``"no"``.
+        parent: digest of the entry of the version that is retrained; empty for none.
     """
 
     target: str | None = None
@@ -40,6 +41,7 @@ class Request:
     forced: str = "no"
     kernel: str = ""
     repeating: str = "yes"
+    parent: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +51,8 @@ class Bound:
     Attributes:
         repeats: what is run again with other seeds; see `nbprod.pipeline.repeats`.
         partial: whether some of its stages were left out by ``--stage``.
+        parent: what the entry will say of the version that it comes from.
+        hidden: (stage, parameter) of inputs that are no datasets: the version that a stage goes on from.
     """
 
     pipeline: Pipeline
@@ -56,6 +60,8 @@ class Bound:
     repeats: tuple[BoundStage, ...] = ()
     forced: tuple[str, ...] = ()
     partial: bool = False
+    parent: Mapping[str, str] | None = None
+    hidden: frozenset[tuple[str, str]] = frozenset()
 
     @property
     def everything(self) -> tuple[BoundStage, ...]:
@@ -82,6 +88,15 @@ def prepare(request: Request, work: Workspace) -> Bound:
     _check_stages(pipeline, request.stages)
     check_gates(pipeline, work)
     check_log(pipeline, work)
+    check_monitor(pipeline)
+    check_retrain(pipeline, work)
+    parent: Mapping[str, str] | None = None
+    hidden: frozenset[tuple[str, str]] = frozenset()
+    if request.parent or "update" in pipeline.sections:
+        from nbprod.lifecycle.updating import give_parent
+
+        given = give_parent(pipeline, work, settings, retrained=request.parent)
+        pipeline, parent, hidden = given.pipeline, given.parent, given.hidden
     stages = bind(pipeline, work.project, settings=settings, kernel=request.kernel, cache=work.index)
     chosen = ancestors(pipeline, request.stages) if request.stages else {s.name for s in pipeline.stages}
     names = request.stages or tuple(chosen)
@@ -94,6 +109,8 @@ def prepare(request: Request, work: Workspace) -> Bound:
         repeats=repeats,
         forced=(*names, *again) if request.forced == "yes" else (),
         partial=len(chosen) < len(pipeline.stages),
+        parent=parent,
+        hidden=hidden,
     )
 
 
@@ -134,6 +151,39 @@ def check_log(pipeline: Pipeline, work: Workspace) -> None:
     except UsageError as error:
         line = load_yaml(pipeline.text, file=pipeline.path).line("log", "inputs") if pipeline.text else None
         raise PipelineError(error.message, file=pipeline.path or None, line=line) from error
+
+
+def check_monitor(pipeline: Pipeline) -> None:
+    """Check what the pipeline says of monitoring.
+
+    Raises:
+        PipelineError: a key or a value is wrong.
+    """
+    section = pipeline.sections.get("monitor")
+    if section is not None:
+        from nbprod.monitoring.policy import read_monitor
+
+        read_monitor(section, file=pipeline.path or None, text=pipeline.text)
+
+
+def check_retrain(pipeline: Pipeline, work: Workspace) -> None:
+    """Check what the pipeline says under ``retrain`` and ``update``.
+
+    Raises:
+        PipelineError: a key or a value is wrong, or names no stage.
+    """
+    if "update" in pipeline.sections:
+        from nbprod.lifecycle.updating import policy_of
+
+        policy_of(pipeline)
+    section = pipeline.sections.get("retrain")
+    if section is None:
+        return
+    from nbprod.retraining.policy import check_stages, read_retrain
+
+    policy = read_retrain(section, file=pipeline.path or None, text=pipeline.text)
+    document = load_yaml(pipeline.text, file=pipeline.path)
+    check_stages(policy, {stage.name: stage.inputs for stage in pipeline.stages}, document)
 
 
 def _preset(pipeline: Pipeline, name: str) -> tuple[Setting, ...]:

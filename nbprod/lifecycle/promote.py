@@ -73,6 +73,12 @@ def promote(request: Promoting) -> Promoted:
             return _promote(work, registry, version, request)
 
 
+def promote_in(work: Workspace, registry: Registry, version: ModelVersion, request: Promoting) -> Promoted:
+    """The same as `promote`, in a project and a registry that are open."""
+    check_alias(request.alias)
+    return _promote(work, registry, version, request)
+
+
 def _promote(work: Workspace, registry: Registry, version: ModelVersion, request: Promoting) -> Promoted:
     judged = Judgement(version=version, results=())
     results: tuple[GateResult, ...] = ()

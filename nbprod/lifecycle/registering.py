@@ -24,9 +24,11 @@ from nbprod.lifecycle.moving import current_user
 from nbprod.lifecycle.notebooks import with_own_types
 from nbprod.lifecycle.plan import Bound
 from nbprod.lifecycle.privacy import Publishable, publishable, published, without_outputs
+from nbprod.lifecycle.profiling import profile_entry, reference_profile
 from nbprod.lifecycle.services import Services
 from nbprod.lifecycle.versions import entry_of
 from nbprod.lifecycle.workspace import Workspace, complete
+from nbprod.monitoring.policy import read_monitor
 from nbprod.pipeline.bind import BoundStage
 from nbprod.pipeline.repeats import base_name
 from nbprod.registry import Registration, Registry
@@ -97,6 +99,13 @@ def _publish_once(
 
     uri = work.project.registry_uri()
     evidence, files = gather(work, candidate, shown)
+    policy = read_monitor(candidate.bound.pipeline.sections.get("monitor"))
+    profile = reference_profile(
+        work, candidate.spec, evidence.inputs, policy, model=shown.model, replay=services.replay
+    )
+    if profile is not None:
+        files["profile.json"] = profile
+        evidence = replace(evidence, profile=profile_entry(profile))
     entry = build(evidence)
     locks = work.project.data / "locks"
     locks.mkdir(parents=True, exist_ok=True)
@@ -256,6 +265,7 @@ def gather(work: Workspace, candidate: Candidate, shown: Publishable) -> tuple[E
             python=_python(work, candidate), installed=installed, in_keys=in_keys, measured=candidate.measured
         ),
         seed=candidate.stage(candidate.model_stage).seed,
+        parent=candidate.bound.parent,
     )
     files["freeze.txt"] = freeze_text(installed).encode()
     return evidence, files

@@ -24,6 +24,7 @@ from nbprod.lifecycle.probing import compared
 from nbprod.lifecycle.services import open_registry
 from nbprod.lifecycle.sources import Bytes
 from nbprod.lifecycle.subject.blocking import check_version
+from nbprod.lifecycle.updating import again_from
 from nbprod.lifecycle.versions import find_version
 from nbprod.lifecycle.workspace import Workspace, open_existing
 from nbprod.lifecycle.worktree import code_of, data_of
@@ -99,12 +100,12 @@ def _again(
             f"its code is not run, because its signature is {signed.state}: nbprod verify {version.ref}"
         )
     check_version(work, registry, version, refused="{} is not run again")
-    data = data_of(version, source)
+    data, parent = data_of(version, source), again_from(work, registry, version)
     scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="reproducing-", dir=work.project.data)))
     where = code_of(version, registered, project=work.project.root, into=scratch / "code")
     root, code = stack.enter_context(where)
     chosen = _environment(work, version, root, scratch, tell=tell)
-    run = _run(version, root, chosen, settings=_settings(version, data))
+    run = _run(version, root, chosen, settings={**_settings(version, data), **parent})
     found = tuple(compared(work, source, version, run=run, root=root, tolerance=tolerance))
     verdict = verdict_of(found)
     bad = [each.what for each in found if each.agreement == "different"]

@@ -37,7 +37,7 @@ class Services:
 def open_registry(project: Project) -> Iterator[RegistryProcess]:
     """The registry's process."""
     with RegistryProcess(
-        project.registry_uri(), project.data / "artifacts", log=project.data / "mlflow.log"
+        project.registry_uri(), (project.data / "artifacts").resolve(), log=project.data / "mlflow.log"
     ) as registry:
         yield registry
 
@@ -73,7 +73,7 @@ class RegistryTracking:
         found = {"MLFLOW_TRACKING_URI": uri}
         if local_path(uri):
             # Experiments that a notebook makes itself would else keep their files in the notebook's folder.
-            found["_MLFLOW_SERVER_ARTIFACT_ROOT"] = str(self.project.data / "artifacts")
+            found["_MLFLOW_SERVER_ARTIFACT_ROOT"] = str((self.project.data / "artifacts").resolve())
         remembered = f"experiment {uri} {self.pipeline}"
         waits = self._uses_mlflow(item)
         ready = self.services.experiment

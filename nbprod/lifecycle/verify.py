@@ -74,6 +74,8 @@ def folder_checks(folder: Path, keys: Keys, *, version: ModelVersion | None = No
     yield _compared("model", entry["model"]["files"], model_files(folder, hash_file))
     yield _compared("notebooks", *_notebooks(entry, folder, hash_file))
     yield _beside("environment", folder / "nbprod" / "freeze.txt", entry["environment"]["sha256"], hash_file)
+    if "profile" in entry:
+        yield _beside("profile", folder / entry["profile"]["path"], entry["profile"]["sha256"], hash_file)
     git = entry["source"]["git"]
     if isinstance(git, dict) and git["diff_sha256"]:
         yield _beside("diff", folder / "nbprod" / "diff.patch", git["diff_sha256"], hash_file)

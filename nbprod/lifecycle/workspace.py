@@ -119,13 +119,17 @@ def complete(uri: str) -> str:
 
 
 def keys_digest(pipeline: Pipeline, bound: Iterable[BoundStage], keys: dict[str, str]) -> str:
-    """One digest over the keys of all stages, the gates and the log's policy: equal ones made the same version.
+    """One digest over the keys of all stages, the gates, and how it is logged and monitored: equal ones made the same.
 
-    A version is judged by the gates of its own entry and logged by its policy, so another of these makes another
-    version, though no stage runs again.
+    A version is judged by the gates of its own entry, and logged and monitored by its policies, so another of these
+    makes another version, though no stage runs again.
     """
     from nbprod.digest import sha256_json
 
     stages: dict[str, Any] = {item.name: keys[item.name] for item in bound}
-    own = {name: json.dumps(pipeline.sections[name]) for name in ("gates", "log") if pipeline.sections.get(name)}
+    own = {
+        name: json.dumps(pipeline.sections[name])
+        for name in ("gates", "log", "monitor", "retrain")
+        if pipeline.sections.get(name)
+    }
     return sha256_json({"stages": stages, **own} if own else stages)

@@ -45,20 +45,20 @@ def code_of(version: ModelVersion, registered: Path, *, project: Path, into: Pat
         return
     if git["diff_omitted"]:
         raise ArtifactError(f"the changes in {git['diff_omitted'][0]} were too large to be stored, so they are lost.")
-    prefix = _git(project, "rev-parse", "--show-prefix").strip()
+    prefix = run_git(project, "rev-parse", "--show-prefix").strip()
     commit = git["commit"]
     try:
-        _git(project, "cat-file", "-e", f"{commit}^{{commit}}")
+        run_git(project, "cat-file", "-e", f"{commit}^{{commit}}")
     except ArtifactError as error:
         raise ArtifactError(
             f"the commit {commit[:12]} is not in this repository: git fetch {_remote(git)}, then try again."
         ) from error
     try:
-        _git(project, "worktree", "add", "--detach", "--force", str(into), commit)
+        run_git(project, "worktree", "add", "--detach", "--force", str(into), commit)
         if git["diff_sha256"]:
             patch = registered / FOLDER / "diff.patch"
             where = [f"--directory={prefix.rstrip('/')}"] if prefix else []
-            _git(into, "apply", "--whitespace=nowarn", *where, str(patch))
+            run_git(into, "apply", "--whitespace=nowarn", *where, str(patch))
         root = into / prefix if prefix else into
         if source.get("outputs") == "stripped":  # the difference of notebooks was not stored, they were
             _write_sources(version, registered, root)
@@ -66,14 +66,14 @@ def code_of(version: ModelVersion, registered: Path, *, project: Path, into: Pat
         yield root, f"the commit {commit[:12]}{' with the stored changes' if git['diff_sha256'] else ''}"
     finally:
         shutil.rmtree(into, ignore_errors=True)
-        _git(project, "worktree", "prune")
+        run_git(project, "worktree", "prune")
 
 
 def _remote(git: Mapping[str, Any]) -> str:
     return "origin" if git["remote"] != "unknown" else "from where it was made"
 
 
-def _git(folder: Path, *words: str) -> str:
+def run_git(folder: Path, *words: str) -> str:
     """What git says.
 
     Raises:

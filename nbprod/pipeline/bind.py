@@ -141,7 +141,7 @@ def _with_settings(
         for name, parameter in _targets(setting, stages, known):
             stage = stages[name]
             declared = {p.name: p for p in known[name]}[parameter]
-            if parameter in stage.inputs or declared.role == "input":
+            if (parameter in stage.inputs or declared.role == "input") and setting.value is not None:
                 stages[name] = replace(stage, inputs={**stage.inputs, parameter: str(setting.value)})
                 continue
             read = convert_text if setting.text else convert

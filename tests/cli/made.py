@@ -18,18 +18,25 @@ from nbprod.lifecycle.history import History
 from nbprod.lifecycle.import_ import Imported
 from nbprod.lifecycle.judging import Judgement
 from nbprod.lifecycle.lineage import Lineage
+from nbprod.lifecycle.monitor import Found, Health
 from nbprod.lifecycle.promote import Promoted
 from nbprod.lifecycle.report import RunReport
 from nbprod.lifecycle.reproduce import Reproduction
+from nbprod.lifecycle.retrain import Retrained
 from nbprod.lifecycle.score import Scored
 from nbprod.lifecycle.subject.erasures import Erasures
 from nbprod.lifecycle.versions import Shown
+from nbprod.lifecycle.watch import Look
+from nbprod.monitoring.facts import MonitorReport
 from nbprod.packaging.bundle import Manifest
 from nbprod.packaging.proof import Proof
 from nbprod.targets import Deployment
 
 ENTRY: dict[str, Any] = {"name": "churn", "metrics": [{"name": "auc", "value": 0.5, "dataset": "test"}], "model": {}}
 VERSION = ModelVersion(name="churn", version="3", digest="d", created="2026-01-01T10:20:30+00:00", entry=ENTRY)
+MONITORED = MonitorReport(
+    name="churn", ref="churn/3", digest="d", made="2026-01-01T10:20:30Z", status="INSUFFICIENT", source="log"
+)
 DONE = StageRun(
     stage="train",
     status="succeeded",
@@ -71,7 +78,12 @@ BUILT = Built(
 
 REPORT = RunReport(run=Run(id="r1", pipeline="p", status="succeeded", stages=(DONE,)), version=VERSION)
 
+RETRAINED = Retrained(name="churn", state="promoted", reason="all gates of churn/2 passed.", version="churn/2")
+LOOK = Look(name="churn", at=1795564800.0, status="OK", reason="it is not stale.", guarded="keep: as good.")
+
 ANSWERS: dict[str, Any] = {
+    "retrain.retrain": RETRAINED,
+    "watch.once": (LOOK,),
     "serve.new_key": "nbp_key",
     "run.run": REPORT,
     "register.register": (VERSION, True),
@@ -113,6 +125,7 @@ ANSWERS: dict[str, Any] = {
         notes=("a note.",),
     ),
     "feedback.feedback": Told(model="churn", file="late.csv", rows=2, recorded=2, names={"truth": 2}),
+    "monitor.look": Found(rows=(Health(name="churn", version="3"),), document={"name": "churn"}, report=MONITORED),
     "promote.promote": Promoted(version=VERSION, alias="champion", before="2", results=(PASSED,)),
     "build.build": BUILT,
     "deploy.deploy": Deployment(name="churn", version="3", target="local", status="ready", url="http://127.0.0.1:1"),
@@ -141,6 +154,9 @@ CALLS = {
     "serve": ("serve", "churn/1", "--api-key-file", "keys.txt", "--add-key", "ana"),
     "score": ("score", "churn/3", "a.csv", "out.csv"),
     "feedback": ("feedback", "churn", "data.csv"),
+    "monitor": ("monitor", "churn"),
+    "retrain": ("retrain", "churn", "--if-stale"),
+    "watch": ("watch", "--once"),
     "rollback": ("rollback", "churn"),
     "export": ("export", "churn/3", "out"),
     "import": ("import", "out"),

@@ -50,8 +50,8 @@ def test_a_version_that_nobody_touched_is_what_was_recorded(project: Project) ->
     found = checks(project)
     assert {name: state for name, (state, _) in found.items()} == dict.fromkeys(
         (
-            "entry", "signature", "model", "notebooks", "environment", "data train", "registration", "statements",
-            "tags", "audit log", "aliases",
+            "entry", "signature", "model", "notebooks", "environment", "profile", "data train", "registration",
+            "statements", "tags", "audit log", "aliases",
         ),
         "ok",
     )  # fmt: skip
@@ -74,6 +74,7 @@ def flip(path: Path) -> None:
         ("model.skops", {"signature", "model"}),
         ("nbprod/freeze.txt", {"signature", "environment"}),
         ("nbprod/notebooks/line.ipynb", {"signature", "notebooks"}),
+        ("nbprod/profile.json", {"signature", "profile"}),
         ("nbprod/model.sig", {"signature"}),
         ("nbprod/nbprod.json", {"entry"}),
     ],

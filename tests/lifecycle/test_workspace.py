@@ -101,4 +101,4 @@ def test_other_gates_and_another_policy_of_the_log_make_another_version(lab: Lab
     other = replace(PLAIN, sections={"gates": [{"size": {"at_most": "6MB"}}], "log": {}})
     logged = replace(PLAIN, sections={"log": {"inputs": "none"}})
     assert len({keys_digest(pipeline, (), {}) for pipeline in (PLAIN, gated, other, logged)}) == 4
-    assert keys_digest(replace(PLAIN, sections={"monitor": {"x": 1}}), (), {}) == keys_digest(PLAIN, (), {})
+    assert keys_digest(replace(PLAIN, sections={"update": {"x": 1}}), (), {}) == keys_digest(PLAIN, (), {})

@@ -1,0 +1,326 @@
+"""What monitoring looks at: the rows of a model's log with what is known of them, or files of new rows."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nbprod.digest import sha256_file
+from nbprod.entities import ModelVersion
+from nbprod.errors import ArtifactError, UsageError, nearest
+from nbprod.flavors.replay import Replay
+from nbprod.lifecycle.feedback import columns_of, facts_of, read_table
+from nbprod.lifecycle.profiling import arrow_table, ask
+from nbprod.lifecycle.services import open_registry
+from nbprod.lifecycle.sources import Bytes
+from nbprod.lifecycle.workspace import Workspace
+from nbprod.monitoring.profile import BATCH, PREDICTION, SCORE, Profile
+from nbprod.monitoring.windows import TRUTH, Gathered, Plan, by_time
+from nbprod.predictions.feedback import TRUTH as TRUTH_NAME
+from nbprod.predictions.feedback import Judged, joined, judge, read_feedback
+from nbprod.predictions.feedback import table_of as feedback_table
+from nbprod.predictions.places import folder_of
+from nbprod.predictions.reading import read
+from nbprod.predictions.rows import OWN, PREFIX, united
+from nbprod.store import written_whole
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+ASKED = 1_000_000
+"""A model is asked for answers that nobody wrote down about no more rows than this."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Model:
+    """A version's model, which is brought and started only if it must be asked.
+
+    Attributes:
+        stack: closed by whoever made it.
+        problems: sentences, of which each is told once.
+    """
+
+    work: Workspace
+    version: ModelVersion
+    stack: ExitStack
+    problems: list[str]
+    asked: int = 0
+    started: tuple[Replay, Path] | None = None
+
+    @property
+    def columns(self) -> list[str]:
+        """The names of its inputs."""
+        inputs = self.version.entry["model"]["signature"]["inputs"] or ()
+        return [str(item["name"]) for item in inputs if item.get("name")]
+
+    def tell(self, sentence: str) -> None:
+        """Note a problem, once."""
+        if sentence not in self.problems:
+            self.problems.append(sentence)
+
+    def complete(self, rows: pa.Table, *, needs: Sequence[str]) -> pa.Table:
+        """Rows with the answers that they lack, if the model can give them."""
+        lacking = [name for name in needs if name not in rows.column_names]
+        if not lacking or not rows.num_rows:
+            return rows
+        missing = [name for name in self.columns if name not in rows.column_names]
+        if missing or not self.columns:
+            self.tell(f"the model cannot be asked for the {lacking[0]}: the rows lack {', '.join(missing) or 'names'}.")
+            return rows
+        self.asked += rows.num_rows
+        if self.asked > ASKED:
+            self.tell(f"the model was asked about the first {ASKED:,} rows only.")
+            return rows
+        try:
+            asked = typed(rows, self.version.entry["model"]["signature"]["inputs"])
+            answered, _ = ask(*self._ready(), asked, self.columns, trusted=self.version.entry["model"]["trusted"])
+        except ArtifactError as error:
+            self.tell(error.message)
+            return rows
+        for name in lacking:
+            if name in answered.column_names:
+                rows = rows.append_column(name, answered[name])
+        return rows
+
+    def _ready(self) -> tuple[Replay, Path]:
+        if self.started is None:
+            process = self.stack.enter_context(Replay.start())
+            registry = self.stack.enter_context(open_registry(self.work.project))
+            folder = Bytes(work=self.work, registry=registry, stack=self.stack).folder(self.version)
+            self.started = process, folder
+        return self.started
+
+
+def typed(rows: pa.Table, inputs: Iterable[Mapping[str, Any]]) -> pa.Table:
+    """Rows in the types of a signature, which JSON does not know: what does not fit is left for the model to refuse."""
+    import pyarrow as pa
+
+    known = {"double": pa.float64(), "float": pa.float32(), "long": pa.int64(), "integer": pa.int32(),
+             "boolean": pa.bool_(), "string": pa.string()}  # fmt: skip
+    for item in inputs:
+        name, kind = item.get("name"), known.get(str(item.get("type")))
+        if name in rows.column_names and kind is not None and rows[name].type != kind:
+            with suppress(pa.ArrowInvalid, pa.ArrowNotImplementedError):
+                rows = rows.set_column(rows.column_names.index(name), name, rows[name].cast(kind))
+    return rows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """Where rows come from.
+
+    Attributes:
+        since: Unix seconds; of a log only.
+        labels: files that say what was true.
+        target: the column that the model predicts.
+    """
+
+    since: float = float("-inf")
+    files: tuple[Path, ...] = ()
+    labels: tuple[Path, ...] = ()
+    target: str = ""
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+def from_log(plan: Plan, model: Model, seen: Observation) -> Iterator[Gathered]:
+    """The windows of a model's log; of the version's own answers, those of canaries and of batches."""
+    urls = folder_of(model.work.project.data, model.version.name)
+    feedback = read_feedback(urls, tell=model.tell)
+    if seen.labels:
+        facts = [fact for path in seen.labels for fact in _facts(path, seen.target)]
+        feedback = united([feedback, feedback_table(facts)])
+    known = judge(feedback)
+    if known.conflicts:
+        model.tell(f"of {known.conflicts:,} predictions different things were said; what was learned last is used.")
+    if known.duplicates and seen.labels:
+        model.tell(f"{known.duplicates:,} labels say again what was said before; they count once.")
+    rows = joined(urls, judged=known, since=seen.since, versions=[model.version.version], tell=model.tell)
+    watch = _Watch(model=model, judged=known)
+    needs = (SCORE,) if plan.reference.performance and plan.reference.performance.calibration else ()
+    yield from by_time((batch for one in rows for batch in watch.passed(one, plan.reference, needs)), plan)
+    watch.finish()
+
+
+def _facts(path: Path, target: str) -> Iterator[Any]:
+    table = read_table(path)
+    truth = target if target in table.column_names else None
+    return facts_of(table, columns_of(table.column_names, str(path), truth, ()), str(path))
+
+
+@dataclass(slots=True, kw_only=True)
+class _Watch:
+    """Sees the rows of a log go by, and tells of clocks that are wrong and of labels that belong to nothing."""
+
+    model: Model
+    judged: Judged
+    future: int = 0
+    back: int = 0
+    told: int = 0
+
+    def passed(self, batch: pa.RecordBatch, reference: Profile, needs: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        table = pa.Table.from_batches([batch])
+        now = pa.scalar(round((time.time() + 3600) * 1e6), pa.timestamp("us", "UTC"))
+        late = pc.greater(table["time"], now)
+        if count := pc.sum(late).as_py():
+            self.future += count
+            table = table.filter(pc.invert(late))
+        if "truth_time" in table.column_names:
+            self.told += table.num_rows - table[TRUTH].null_count
+            self.back += pc.sum(pc.less(table["truth_time"], table["time"])).as_py() or 0
+        own = [name for name in table.column_names if not name.startswith(PREFIX)]
+        named = {name.removeprefix(PREFIX): name for name in table.column_names if name.startswith(PREFIX)}
+        table = table.select(own)
+        for name, column in named.items():
+            if name not in OWN:
+                table = table.append_column(name, batch[column])
+        table = self.model.complete(table, needs=needs)
+        yield from table.combine_chunks().to_batches()
+
+    def finish(self) -> None:
+        """Say what was seen."""
+        import pyarrow.compute as pc
+
+        truths = pc.sum(pc.equal(self.judged.table["name"], TRUTH_NAME)).as_py() or 0
+        if truths > self.told:
+            self.model.tell(f"{truths - self.told:,} labels belong to no prediction that was looked at.")
+        if self.future:
+            self.model.tell(
+                f"{self.future:,} rows say that they are of the future and were left out: a clock is wrong."
+            )
+        if self.back:
+            self.model.tell(f"{self.back:,} labels were learned before their prediction was made: a clock went back.")
+
+
+def from_files(plan: Plan, model: Model, seen: Observation, *, now: float) -> Iterator[Gathered]:
+    """One window for each file, in the order in which they were named."""
+    truths = [_labels(path, seen.target) for path in seen.labels]
+    if truths and len(truths) != len(seen.files):
+        raise UsageError(f"there are {len(seen.files)} files of rows and {len(truths)} of labels: name one for each.")
+    for number, path in enumerate(seen.files):
+        yield _from_file(path, plan, model, replace(seen, extra={"truth": truths[number]} if truths else {}), now=now)
+
+
+def _from_file(path: Path, plan: Plan, model: Model, seen: Observation, *, now: float) -> Gathered:
+    if not path.is_file():
+        raise ArtifactError("is not there.", file=str(path))
+    made = Gathered(key=sha256_file(path), label=path.name, start=now, end=now, profile=Profile())
+    needs = [name for name in (PREDICTION, SCORE) if name in plan.reference.answers]
+    place = 0
+    for table in _tables(path):
+        if seen.target in table.column_names and TRUTH not in table.column_names:
+            table = table.append_column(TRUTH, table[seen.target])
+        truth = seen.extra.get("truth")
+        if truth is not None:
+            table = _with_truth(table, truth, place, str(path), model)
+        place += table.num_rows
+        if PREDICTION not in table.column_names:
+            table = model.complete(table, needs=needs)
+        made.add(table, plan)
+    return made
+
+
+def _tables(path: Path) -> Iterator[pa.Table]:
+    """A file in parts; Parquet is not read whole."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if not path.name.endswith((".parquet", ".pq")):
+        yield arrow_table(path)
+        return
+    try:
+        with pq.ParquetFile(path, pre_buffer=False) as file:
+            for batch in file.iter_batches(BATCH):
+                yield pa.Table.from_batches([batch])
+    except (OSError, ValueError) as error:
+        raise ArtifactError(f"cannot be read as a table ({type(error).__name__}).", file=str(path)) from error
+
+
+def _labels(path: Path, target: str) -> pa.Table:
+    """A file of labels: ``truth``, and ``request`` where rows are not in the same order."""
+    table = read_table(path)
+    column = TRUTH if TRUTH in table.column_names else target
+    if column not in table.column_names:
+        raise UsageError(f"has no column '{TRUTH}' or '{target}'.{nearest(TRUTH, table.column_names)}", file=str(path))
+    names = [name for name in ("request",) if name in table.column_names]
+    return table.select([*names, column]).rename_columns([*names, TRUTH])
+
+
+def _with_truth(rows: pa.Table, truth: pa.Table, place: int, file: str, model: Model) -> pa.Table:
+    """Rows with their labels: by request where both have it, else by their order."""
+    import pyarrow.compute as pc
+
+    if "request" in rows.column_names and "request" in truth.column_names:
+        if repeated := truth.num_rows - len(pc.unique(truth["request"])):
+            model.tell(f"{repeated:,} labels name a request that others name too; the first of each is used.")
+        at = pc.index_in(rows["request"].cast("string"), truth["request"].cast("string").combine_chunks())
+        if unknown := pc.sum(pc.invert(pc.is_in(truth["request"], rows["request"].combine_chunks()))).as_py():
+            model.tell(f"{unknown:,} labels belong to no row of {Path(file).name}.")
+        return _set(rows, truth[TRUTH].take(at))
+    if truth.num_rows < place + rows.num_rows:
+        raise ArtifactError(
+            f"has more rows than there are labels ({truth.num_rows:,}): name rows by a column `request`.", file=file
+        )
+    return _set(rows, truth[TRUTH].slice(place, rows.num_rows))
+
+
+def _set(rows: pa.Table, truth: Any) -> pa.Table:
+    rows = rows.drop_columns([TRUTH]) if TRUTH in rows.column_names else rows
+    return rows.append_column(TRUTH, truth)
+
+
+def profile_bytes(work: Workspace, version: ModelVersion) -> bytes:
+    """The profile that a version was registered with; what was brought once is kept beside the reports.
+
+    Raises:
+        UsageError: it has none.
+        ArtifactError: it is not the one that was registered.
+    """
+    said = version.entry.get("profile")
+    if not said:
+        raise UsageError(
+            f"{version.ref} has no profile to compare with: it was registered before nbprod made any, or none of "
+            "`model.data` is a table; run its pipeline again with --force."
+        )
+    kept = reports_folder(work, version.name) / f"profile-{said['sha256']}.json"
+    if kept.is_file() and sha256_file(kept) == said["sha256"]:
+        return kept.read_bytes()
+    with open_registry(work.project) as registry, tempfile.TemporaryDirectory() as scratch:
+        file = Path(registry.download(version.name, version.version, scratch, said["path"]))
+        if sha256_file(file) != said["sha256"]:
+            raise ArtifactError(f"the profile of {version.ref} is not the one that was registered: its digest differs.")
+        data = file.read_bytes()
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    with written_whole(kept) as part:
+        part.write_bytes(data)
+    return data
+
+
+def was_used(work: Workspace, version: ModelVersion) -> bool:
+    """Whether the log of a model holds anything that a version answered, at any time."""
+    urls = folder_of(work.project.data, version.name)
+    return next(read(urls, versions=[version.version], columns=["request"]), None) is not None
+
+
+def reports_folder(work: Workspace, name: str) -> Path:
+    """Where the reports about a model are kept."""
+    return work.project.data / "monitor" / name
+
+
+def files_of(names: Iterable[str]) -> tuple[Path, ...]:
+    """Paths, of which a folder stands for the tables in it, by name."""
+    found: list[Path] = []
+    for name in names:
+        path = Path(name)
+        if path.is_dir():
+            found += sorted(p for p in path.iterdir() if p.name.endswith((".parquet", ".pq", ".csv", ".jsonl")))
+        else:
+            found.append(path)
+    return tuple(found)

@@ -1,0 +1,157 @@
+"""Whether a model is stale: the facts that its policy asks for, gathered from the registry, the data and monitoring."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from datetime import datetime
+
+from nbprod.digest import sha256_path
+from nbprod.entities import ModelVersion, Stage
+from nbprod.errors import ArtifactError, NbprodError, UsageError
+from nbprod.evidence.audit import AuditLine
+from nbprod.lifecycle.observed import reports_folder
+from nbprod.lifecycle.recipe import data_for, inputs_of, tip
+from nbprod.lifecycle.updating import aliased
+from nbprod.lifecycle.versions import known_versions
+from nbprod.lifecycle.workspace import Workspace
+from nbprod.monitoring import kept
+from nbprod.monitoring.facts import MonitorReport
+from nbprod.retraining.decide import BY_LABELS, Alarm, Facts, Known
+from nbprod.retraining.policy import COMMIT, RetrainPolicy
+
+CHAMPION = "champion"
+
+
+def champion_of(name: str, work: Workspace) -> ModelVersion:
+    """The version that is retrained: the champion, or the newest where there is none.
+
+    Raises:
+        UsageError: there is no such model, or nbprod did not register it.
+    """
+    found = aliased(work, name, CHAMPION)
+    if found is None:
+        own = [version for version in known_versions(work) if version.name == name]
+        if not own:
+            from nbprod.lifecycle.versions import find_version
+
+            return find_version(name, work)  # says what is near
+        found = max(own, key=lambda version: int(version.version))
+    if not found.entry:
+        raise UsageError(f"{found.ref} was not registered by nbprod, so nobody knows how it was made.")
+    return found
+
+
+def last_report(work: Workspace, version: ModelVersion) -> MonitorReport | None:
+    """What monitoring found last about a version; None if it never looked."""
+    folder = reports_folder(work, version.name)
+    for path in sorted(folder.glob("2*.json"), reverse=True):
+        report = kept.read(path, lambda sentence: None)
+        if report is not None and report.digest == version.digest:
+            return report
+    return None
+
+
+def alarms_of(report: MonitorReport | None) -> tuple[Alarm, ...]:
+    """What a report found that a model may be retrained for: its alarms, and warnings that rest on labels.
+
+    A person is alarmed only where a loss is surely larger than a tolerance; a retraining is judged by gates anyway, and
+    pays as soon as there is surely a loss: see docs/retraining.md.
+    """
+    checks = report.checks if report else ()
+    return tuple(
+        Alarm(area=item.area, name=item.name, why=item.why, status=item.status)
+        for item in checks
+        if item.status == "ALARM" or (item.status == "WARN" and item.area in BY_LABELS)
+    )
+
+
+def moment(text: str) -> float:
+    """A time in ISO 8601 as Unix seconds."""
+    return datetime.fromisoformat(text).timestamp()
+
+
+def facts_of(
+    work: Workspace,
+    version: ModelVersion,
+    policy: RetrainPolicy,
+    lines: Iterable[AuditLine],
+    *,
+    now: float | None = None,
+) -> Facts:
+    """What deciding needs to know of a version.
+
+    Args:
+        version: with its entry.
+        lines: the model's audit log.
+    """
+    data, data_why = _data(work, version, policy)
+    code, code_why = _code(work, version, policy)
+    return Facts(
+        now=time.time() if now is None else now,
+        champion=version.ref,
+        registered=moment(version.created),
+        alarms=alarms_of(last_report(work, version)),
+        data=data,
+        data_why=data_why,
+        code=code,
+        code_why=code_why,
+        last=max((moment(line.time) for line in lines if line.action == "retrain"), default=None),
+    )
+
+
+def _data(work: Workspace, version: ModelVersion, policy: RetrainPolicy) -> tuple[Known, str]:
+    """Whether there are new data, and which."""
+    known = inputs_of(version.entry)
+    if any(stage.refresh for stage in _stages(version)):
+        return "unknown", "a stage fetches its data itself"
+    try:
+        places = data_for(work, version.entry, policy)
+    except ArtifactError as error:
+        return "no", str(error)
+    new, lost = [], []
+    for name, text in places.items():
+        try:
+            path = work.inputs.fetch(text) if "://" in text else work.project.root / text
+            if not path.exists():
+                continue  # the store keeps what it was trained on
+            digest = sha256_path(path)
+        except (NbprodError, OSError) as error:
+            lost.append(f"{name}: {error}")
+            continue
+        if name not in known or digest != known[name]["sha256"]:
+            new.append(f"{name} is {text}, which {version.ref} was not trained on")
+    if new:
+        return "yes", "; ".join(new)
+    return ("unknown", "; ".join(lost)) if lost else ("no", "")
+
+
+def _stages(version: ModelVersion) -> tuple[Stage, ...]:
+    from nbprod.pipeline.spec import parse_pipeline
+
+    pipeline = version.entry["pipeline"]
+    return parse_pipeline(pipeline["text"], file=pipeline["path"]).stages if pipeline["text"] else ()
+
+
+def _code(work: Workspace, version: ModelVersion, policy: RetrainPolicy) -> tuple[Known, str]:
+    """Whether there is new code, and which."""
+    if policy.source == COMMIT:
+        return "no", ""
+    git = version.entry["source"]["git"]
+    try:
+        now = tip(work.project.root, policy.source)
+    except ArtifactError as error:
+        return "unknown", str(error)
+    if isinstance(git, dict) and git["commit"] == now:
+        return "no", ""
+    return "yes", f"the branch {policy.source} is at {now[:12]}"
+
+
+def shadows(work: Workspace, version: ModelVersion, *, since: float) -> int:
+    """How many live requests a version has answered in the shadow of the champion; 0 where no service does that."""
+    from nbprod.predictions.places import folder_of
+    from nbprod.predictions.reading import read
+
+    folder = folder_of(work.project.data, version.name)
+    batches = read(folder, since=since, versions=[version.version], roles=["shadow"], columns=["request"])
+    return sum(batch.num_rows for batch in batches)

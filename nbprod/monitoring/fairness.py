@@ -1,0 +1,87 @@
+"""Fairness over time: whether groups of people are farther apart than they were, by more than chance.
+
+A plain "gap above 0.1" alarms in nearly every window of a thousand rows, since small groups differ by chance. Here a
+gap counts only if its interval, corrected for all pairs of groups, is beyond what is allowed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+
+from nbprod.monitoring.facts import Check, Window
+from nbprod.monitoring.policy import FairnessPolicy
+from nbprod.monitoring.profile import Profile
+from nbprod.stats.groups import GroupValue, Spread, spread
+from nbprod.stats.intervals import normal_quantile
+
+
+def two_proportions(one: GroupValue, other: GroupValue) -> float:
+    """The p-value of the pooled two-proportion z-test that two groups have the same share; 1 where it has none."""
+    if one.value is None or other.value is None or not one.among or not other.among:
+        return 1.0
+    pooled = (one.value * one.among + other.value * other.among) / (one.among + other.among)
+    error = math.sqrt(pooled * (1 - pooled) * (1 / one.among + 1 / other.among))
+    if not error:
+        return 1.0
+    return math.erfc(abs(one.value - other.value) / error / math.sqrt(2))
+
+
+def unequal(values: Sequence[GroupValue], *, alpha: float = 0.05) -> bool:
+    """Whether any two groups of enough rows differ by more than chance, with the error shared between all pairs."""
+    counted = [value for value in values if value.enough and value.value is not None]
+    pairs = list(combinations(counted, 2))
+    return any(two_proportions(*pair) * len(pairs) < alpha for pair in pairs)
+
+
+def check_fairness(reference: Profile, window: Window, policy: FairnessPolicy) -> Iterator[Check]:
+    """Whether groups of the last window are farther apart than is allowed."""
+    for column, metrics in window.groups.items():
+        for metric, values in metrics.items():
+            yield _check(f"{metric} by {column}", values, _before(reference, column, metric, policy), policy, column)
+
+
+def _before(reference: Profile, column: str, metric: str, policy: FairnessPolicy) -> Spread | None:
+    known = reference.performance
+    values = known.groups.get(column, {}).get(metric, ()) if known else ()
+    return spread(_counted(values, policy), kind="difference") if values else None
+
+
+def _counted(values: Sequence[GroupValue], policy: FairnessPolicy) -> list[GroupValue]:
+    """Groups of enough rows, among which enough make up the share."""
+    return [
+        value
+        for value in values
+        if value.rows >= policy.min_rows and (value.among is None or value.among >= policy.min_rows)
+    ]
+
+
+def _check(
+    name: str, values: Sequence[GroupValue], before: Spread | None, policy: FairnessPolicy, column: str
+) -> Check:
+    counted = _counted(values, policy)
+    found = spread(counted, kind="difference")
+    if found is None or math.isnan(found.interval[0]):
+        why = f"fewer than two groups of '{column}' have {policy.min_rows} rows or more that count."
+        return Check(area="fairness", name=name, status="INSUFFICIENT", why=why)
+    allowed = policy.difference
+    if allowed is None:
+        allowed = (0.0 if before is None else before.value) + policy.tolerance
+    said = f"{found.highest} and {found.lowest} are {found.value:.3f} apart"
+    usual = "" if before is None else f"; on the test rows groups were {before.value:.3f} apart"
+    fields = {"value": found.value, "limit": allowed, "interval": found.interval}
+    if found.interval[0] > allowed:
+        why = f"{said}, surely more than {allowed:.3f}{usual}."
+        return Check(area="fairness", name=name, status="ALARM", why=why, **fields)  # type: ignore[arg-type]
+    if found.value > allowed and unequal_by(found, allowed):
+        why = f"{said}, more than {allowed:.3f}, though not surely{usual}."
+        return Check(area="fairness", name=name, status="WARN", why=why, **fields)  # type: ignore[arg-type]
+    why = f"{said}, which is within {allowed:.3f} or within chance{usual}."
+    return Check(area="fairness", name=name, status="OK", why=why, **fields)  # type: ignore[arg-type]
+
+
+def unequal_by(found: Spread, allowed: float, *, confidence: float = 0.8) -> bool:
+    """Whether a gap is beyond what is allowed at a lower confidence: its interval's lower half, made narrower."""
+    narrow = normal_quantile((1 + confidence) / 2) / normal_quantile(0.975)
+    return found.value - narrow * (found.value - found.interval[0]) > allowed

@@ -1,0 +1,316 @@
+"""Monitoring a version by its log and by files: what is read, joined, passed over, kept and said."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+import pytest
+
+from nbprod.digest import sha256_bytes
+from nbprod.entities import ModelVersion
+from nbprod.errors import ArtifactError, PipelineError, UsageError
+from nbprod.lifecycle import monitor as lifecycle
+from nbprod.lifecycle.monitor import Looked, Request, look_at
+from nbprod.lifecycle.observed import files_of, profile_bytes, typed
+from nbprod.lifecycle.workspace import Workspace, open_workspace
+from nbprod.monitoring.facts import Check
+from nbprod.monitoring.profile import Profile, write_profile
+from nbprod.predictions.feedback import Feedback, FeedbackLog
+from nbprod.predictions.journal import Record
+from nbprod.predictions.places import folder_of
+from nbprod.predictions.segments import segments_in
+from tests.fakes import Lab
+from tests.monitoring.made import COLUMNS, DAY, REFERENCE, rows
+from tests.predictions.made import NOON, journal, record
+
+assert REFERENCE.performance is not None
+PROFILE = replace(REFERENCE, performance=replace(REFERENCE.performance, calibration=()))
+"""Without what would need scores, so that no model is asked."""
+
+
+def version(profile: Profile = PROFILE, **sections: Any) -> ModelVersion:
+    inputs = [{"name": name, "type": "double"} for name in COLUMNS]
+    entry = {
+        "name": "churn",
+        "model": {
+            "signature": {"inputs": inputs, "outputs": None, "params": None}, "target": "truth", "groups": ["sex"],
+            "main_metric": "accuracy", "trusted": [],
+        },
+        "inputs": [], "metrics": [], "owner": "the team", "run": {"started": "2026-05-01T00:00:00Z"},
+        "pipeline": {"sections": sections, "path": "pipelines/churn.yaml"},
+        "profile": {
+            "path": "nbprod/profile.json", "schema": "nbprod/profile/1", "sha256": sha256_bytes(write_profile(profile)),
+        },
+    }  # fmt: skip
+    return ModelVersion(name="churn", version="7", digest="d" * 64, created="2026-05-01T00:00:00Z", entry=entry)
+
+
+@pytest.fixture
+def work(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
+    """A project that has seen the version's profile before."""
+    monkeypatch.chdir(lab.root)
+    with open_workspace(lab.root) as opened:
+        folder = opened.project.data / "monitor" / "churn"
+        folder.mkdir(parents=True)
+        data = write_profile(PROFILE)
+        (folder / f"profile-{sha256_bytes(data)}.json").write_bytes(data)
+        yield opened
+
+
+def log(work: Workspace, table: pa.Table, *, time: float = NOON, **fields: Any) -> list[Record]:
+    """Write rows into the prediction log, one request each, and close it."""
+    names = [name for name in COLUMNS if name in table.column_names]
+    made = []
+    writer = journal(folder_of(work.project.data, "churn"))
+    for number, row in enumerate(table.to_pylist()):
+        inputs = {"columns": names, "rows": [[row[name] for name in names]]}
+        made.append(
+            record(
+                writer.next_id(), inputs=json.dumps(inputs).encode(), time=time + number / 1000,
+                outputs=json.dumps([row["prediction"]]).encode(), rows=((row["prediction"],),), **fields,
+            )
+        )  # fmt: skip
+    made = [replace(item, rows=1) for item in made]
+    writer.write(made)
+    writer.close()
+    return made
+
+
+def say(work: Workspace, records: Sequence[Record], truths: Sequence[Any], *, late: float = 3600.0) -> None:
+    """Record the truth of requests."""
+    told = FeedbackLog(folder_of(work.project.data, "churn"), model="churn")
+    told.write([Feedback(request=r.request, value=v, time=r.time + late) for r, v in zip(records, truths, strict=True)])
+    told.close()
+
+
+def look(work: Workspace, *, now: float = NOON + DAY, found: ModelVersion | None = None, **request: Any) -> Looked:
+    return look_at(work, found or version(), Request(**request), now=now)
+
+
+def of(looked: Looked, area: str, name: str = "") -> Check:
+    return next(check for check in looked.report.checks if check.area == area and name in check.name)
+
+
+def test_a_log_is_judged_by_windows_with_labels_that_came_late(work: Workspace) -> None:
+    table = rows(600, seed=1)
+    records = log(work, table)
+    say(work, records, table["truth"].to_pylist())
+    looked = look(work)
+    assert looked.report.status == "OK", looked.report.sentence
+    assert [(w.label, w.rows, w.labelled) for w in looked.report.windows] == [("2026-05-28", 600, 600)]
+    assert of(looked, "performance", "accuracy").status == "OK"
+    assert of(looked, "drift").status == "OK"
+    assert of(looked, "fairness", "selection_rate by sex").status == "OK"
+    assert looked.report.problems == ()
+    assert json.loads(Path(looked.kept).read_text())["ref"] == "churn/7"
+
+
+def test_days_without_rows_are_an_alarm_and_the_open_window_is_not_judged(work: Workspace) -> None:
+    log(work, rows(20, seed=1), time=NOON - 3 * DAY)
+    log(work, rows(30, seed=2), time=NOON)
+    log(work, rows(40, seed=3), time=NOON + DAY)
+    looked = look(work, now=NOON + DAY + 60)
+    assert [window.rows for window in looked.report.windows] == [20, 30]
+    assert of(looked, "traffic").status == "ALARM"
+    assert "2026-05-26, 2026-05-27" in of(looked, "traffic").why
+
+
+def test_nothing_was_recorded_is_insufficient(work: Workspace) -> None:
+    assert look(work).report.status == "INSUFFICIENT"
+    assert of(look(work), "traffic").why == "nothing was recorded yet."
+
+
+def test_a_service_that_fell_silent_long_ago_is_an_alarm(work: Workspace) -> None:
+    log(work, rows(10, seed=1))
+    looked = look(work, now=NOON + 90 * DAY)
+    assert (looked.report.status, of(looked, "traffic").why) == ("ALARM", "nothing was recorded since 2026-07-27.")
+
+
+def test_numbers_of_a_log_get_the_types_that_the_model_takes() -> None:
+    table = pa.table({"a": [1, 2], "b": [1, None], "c": ["x", "y"], "d": [1.5, 2.0]})
+    kinds = {"a": "double", "b": "integer", "c": "long", "d": "integer"}
+    made = typed(table, [{"name": name, "type": kind} for name, kind in kinds.items()])
+    assert [str(kind) for kind in made.schema.types] == ["double", "int32", "string", "double"]
+
+
+def test_only_the_versions_own_answers_count(work: Workspace) -> None:
+    log(work, rows(10, seed=1))
+    log(work, rows(10, seed=2), version="6")
+    log(work, rows(10, seed=3), role="shadow")
+    assert [window.rows for window in look(work).report.windows] == [10]
+
+
+def test_labels_of_unknown_ids_and_ids_that_are_named_twice_are_told(work: Workspace) -> None:
+    table = rows(200, seed=1)
+    records = log(work, table)
+    lines = [f"{r.request},{t}" for r, t in zip(records, table["truth"].to_pylist(), strict=True)]
+    again = f"{records[0].request},{1 - table['truth'][0].as_py()}"
+    Path("late.csv").write_text("\n".join(["request,truth", *lines, lines[1], again, "nobody,1"]) + "\n")
+    looked = look(work, labels=("late.csv",), now=NOON + DAY)
+    assert looked.report.windows[0].labelled == 200
+    text = " ".join(looked.report.problems)
+    assert "1 labels belong to no prediction" in text
+    assert "of 1 predictions different things were said" in text
+    assert "1 labels say again" in text
+    assert not (folder_of(work.project.data, "churn") / "feedback").exists()
+
+
+def test_clocks_that_are_wrong_are_told(work: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nbprod.lifecycle.observed.time.time", lambda: NOON + DAY)
+    records = log(work, rows(20, seed=1))
+    log(work, rows(5, seed=2), time=NOON + 30 * DAY)
+    log(work, rows(7, seed=3), time=NOON - 600)  # written later, of an earlier moment
+    say(work, records[:4], [1, 1, 1, 1], late=-3600.0)
+    looked = look(work)
+    assert [window.rows for window in looked.report.windows] == [27]
+    text = " ".join(looked.report.problems)
+    assert "5 rows say that they are of the future" in text
+    assert "4 labels were learned before their prediction" in text
+
+
+def test_a_damaged_segment_is_told_and_the_rest_is_used(work: Workspace) -> None:
+    log(work, rows(50, seed=1))
+    (path,) = segments_in(folder_of(work.project.data, "churn"))
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 40] = random.Random(1).randbytes(40)
+    path.write_bytes(bytes(data))
+    looked = look(work)
+    assert 45 <= looked.report.windows[0].rows < 50
+    assert any("damaged" in problem for problem in looked.report.problems)
+
+
+def test_a_column_that_the_log_may_not_keep_has_not_vanished(work: Workspace) -> None:
+    log(work, rows(600, seed=1, sex=None))
+    assert of(look(work), "quality", "sex").status == "ALARM"
+    withheld = version(log={"inputs": ["age", "income"]})
+    looked = look(work, found=withheld)
+    assert not [check for check in looked.report.checks if check.area == "quality" and check.name == "sex"]
+
+
+def file(table: pa.Table, name: str = "rows.parquet") -> str:
+    pq.write_table(table, name)
+    return name
+
+
+def test_files_are_windows_of_one_history_and_the_same_file_counts_once(work: Workspace) -> None:
+    first = look(work, files=(file(rows(600, seed=1, shift=0.6), "one.parquet"),))
+    assert of(first, "drift", "income").status == "WARN"
+    again = look(work, files=("one.parquet",))
+    assert of(again, "drift", "income").status == "WARN"
+    second = look(work, files=(file(rows(600, seed=2, shift=0.6), "two.parquet"),), now=NOON + 2 * DAY)
+    assert of(second, "drift", "income").status == "ALARM"
+    assert [window.label for window in second.report.windows] == ["one.parquet", "two.parquet"]
+
+
+def test_labels_of_a_file_are_its_target_or_a_file_in_the_same_order_or_by_request(work: Workspace) -> None:
+    table = rows(300, seed=3)
+    assert look(work, files=(file(table),)).report.windows[-1].labelled == 300
+    bare, truth = table.drop_columns(["truth"]), table.select(["truth"])
+    pa.csv.write_csv(truth, "truth.csv")
+    assert look(work, files=(file(bare, "b.parquet"),), labels=("truth.csv",)).report.windows[-1].labelled == 300
+    named = bare.append_column("request", pa.array([f"r{i}" for i in range(300)]))
+    known = truth.append_column("request", pa.array([f"r{i}" for i in range(299, -1, -1)])).take([*range(250), 0])
+    pa.csv.write_csv(pa.concat_tables([known, pa.table({"truth": [1], "request": ["gone"]})]), "by.csv")
+    looked = look(work, files=(file(named, "c.parquet"),), labels=("by.csv",))
+    assert looked.report.windows[-1].labelled == 250
+    assert any("1 labels belong to no row of c.parquet" in problem for problem in looked.report.problems)
+    assert any("name a request that others name too" in problem for problem in looked.report.problems)
+    pa.csv.write_csv(truth.slice(0, 5), "few.csv")
+    with pytest.raises(ArtifactError, match=r"more rows than there are labels \(5\)"):
+        look(work, files=("b.parquet",), labels=("few.csv",))
+
+
+def test_a_file_without_rows_is_an_alarm(work: Workspace) -> None:
+    looked = look(work, files=(file(rows(5).slice(0, 0)),))
+    assert of(looked, "traffic").status == "ALARM"
+
+
+def test_what_makes_no_sense_is_refused(work: Workspace) -> None:
+    name = file(rows(10))
+    with pytest.raises(UsageError, match="--window must be a time"):
+        look(work, window="soon")
+    with pytest.raises(UsageError, match="--since must be an age"):
+        look(work, since="yesterday")
+    with pytest.raises(UsageError, match="--since is about the log"):
+        look(work, files=(name,), since="3d")
+    with pytest.raises(UsageError, match="1 files of rows and 2 of labels"):
+        look(work, files=(name,), labels=(name, name))
+    Path("bad.parquet").write_bytes(b"no")
+    with pytest.raises(ArtifactError, match="cannot be read as a table"):
+        look(work, files=("bad.parquet",))
+    with pytest.raises(PipelineError, match="unknown key"):
+        look(work, found=version(monitor={"windw": 1}))
+
+
+def test_since_and_window_are_those_that_were_asked_for(work: Workspace) -> None:
+    log(work, rows(20, seed=1), time=NOON - 3 * DAY)
+    log(work, rows(30, seed=2), time=NOON)
+    assert [w.rows for w in look(work, since="2026-05-27").report.windows] == [30]
+    assert [w.rows for w in look(work, since="40h").report.windows] == [30]
+    assert [w.rows for w in look(work, window="28d", now=NOON + 40 * DAY, since="60d").report.windows] == [50]
+
+
+def test_a_profile_that_is_missing_damaged_or_of_another_schema_is_told(work: Workspace) -> None:
+    bare = version()
+    bare.entry.pop("profile")
+    with pytest.raises(UsageError, match="has no profile to compare with"):
+        profile_bytes(work, bare)
+    newer = json.dumps({**PROFILE.to_dict(), "schema": "nbprod/profile/2"}).encode()
+    other = version()
+    other.entry["profile"]["sha256"] = sha256_bytes(newer)
+    (work.project.data / "monitor/churn" / f"profile-{sha256_bytes(newer)}.json").write_bytes(newer)
+    with pytest.raises(ArtifactError, match="upgrade nbprod"):
+        look(work, found=other)
+
+
+def test_a_folder_stands_for_its_tables(tmp_path: Path) -> None:
+    for name in ("b.csv", "a.parquet", "notes.txt"):
+        (tmp_path / name).write_text("")
+    assert [path.name for path in files_of([str(tmp_path)])] == ["a.parquet", "b.csv"]
+
+
+def test_one_model_that_fails_does_not_stop_the_rest(
+    work: Workspace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def find(name: str, _: Workspace) -> ModelVersion:
+        if name == "broken":
+            raise ArtifactError("its bytes are not there.")
+        return version()
+
+    monkeypatch.setattr(lifecycle, "_names", lambda _: ["broken", "churn"])
+    monkeypatch.setattr(lifecycle, "version_of", find)
+    found = lifecycle.look(None, all_=True, prometheus=str(tmp_path / "metrics.prom"))
+    assert [(row.name, row.status) for row in found.rows] == [("broken", "ERROR"), ("churn", "INSUFFICIENT")]
+    assert found.rows[0].why == "its bytes are not there."
+    assert 'model="churn"' in (tmp_path / "metrics.prom").read_text()
+    (broken, churn) = lifecycle.health()
+    assert broken.status == "ERROR"
+    assert (churn.version, churn.owner, churn.status) == ("7", "the team", found.rows[1].status)
+    assert churn.checked
+
+
+def test_a_webhook_that_is_down_does_not_lose_the_report(work: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lifecycle, "version_of", lambda *_: version())
+    monkeypatch.setattr("nbprod.monitoring.notify.PAUSE", 0.001)
+    name = file(rows(600, income=None))
+    found = lifecycle.look("churn", files=(name,), webhook="http://127.0.0.1:1/x", html="page.html")
+    assert found.report is not None and found.report.status == "ALARM"
+    assert "127.0.0.1 could not be told" in found.report.problems[-1]
+    assert found.report.problems == tuple(json.loads(Path(found.kept).read_text())["problems"])
+    assert "<svg" in Path("page.html").read_text()
+
+
+def test_one_or_all_must_be_said() -> None:
+    with pytest.raises(UsageError, match="name a model, or say --all"):
+        lifecycle.look(None)
+    with pytest.raises(UsageError, match="are about one model"):
+        lifecycle.look(None, all_=True, html="page.html")

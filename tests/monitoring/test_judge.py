@@ -1,0 +1,199 @@
+"""Judging: what is said of windows of a world that stays, drifts, changes behind the scores, breaks or ages."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from nbprod.monitoring.facts import Check, MonitorReport, Status, Window, worst
+from nbprod.monitoring.fairness import two_proportions, unequal
+from nbprod.monitoring.judge import judged
+from nbprod.monitoring.policy import FairnessPolicy, Goal, MonitorPolicy, StalenessPolicy
+from nbprod.monitoring.windows import gaps_between, seen
+from nbprod.stats.groups import GroupValue
+from tests.monitoring.made import COLUMNS, DAY, NOW, POLICY, gathered, plan, rows, subject
+
+
+def found(*tables: pa.Table, policy: MonitorPolicy = POLICY, now: float = NOW, **fields: Any) -> tuple[Check, ...]:
+    used = plan(policy)
+    windows = [seen(gathered(table, number=n, used=used), used) for n, table in enumerate(tables)]
+    return judged(subject(policy, **fields), windows, now=now)[1]
+
+
+def of(checks: tuple[Check, ...], area: str, name: str = "") -> Check:
+    return next(check for check in checks if check.area == area and name in check.name)
+
+
+def statuses(checks: tuple[Check, ...]) -> set[Status]:
+    return {check.status for check in checks}
+
+
+def test_nothing_is_wrong_with_a_world_that_stays() -> None:
+    checks = found(*(rows(1000, seed=seed) for seed in range(3)))
+    assert statuses(checks) == {"OK"}, [check for check in checks if check.status != "OK"]
+    assert {check.area for check in checks} >= {"traffic", "quality", "drift", "performance", "estimate", "fairness"}
+
+
+def test_one_window_that_drifted_warns_and_a_second_one_alarms() -> None:
+    quiet, loud = rows(1000, seed=1), rows(1000, seed=2, shift=0.5)
+    assert of(found(quiet, quiet, loud), "drift", "income").status == "WARN"
+    assert of(found(quiet, loud, loud), "drift", "income").status == "ALARM"
+    assert of(found(loud, quiet, loud), "drift", "income").status == "ALARM"
+    assert of(found(loud, quiet, quiet, quiet), "drift").status == "OK"
+
+
+def test_predictions_drift_with_what_they_are_made_of() -> None:
+    loud = rows(1000, seed=2, shift=0.5)
+    assert of(found(loud, loud), "prediction", "score").status == "ALARM"
+
+
+def test_few_rows_are_insufficient() -> None:
+    checks = found(rows(300))
+    assert of(checks, "drift").status == "INSUFFICIENT"
+    assert "300 rows" in of(checks, "drift").why
+
+
+def test_a_world_that_changed_behind_the_scores_is_seen_by_labels_only() -> None:
+    checks = found(rows(2000, seed=3, flip=0.4))
+    assert of(checks, "performance", "roc_auc").status == "ALARM"
+    assert "floor" in of(checks, "performance", "roc_auc").why
+    estimate = of(checks, "estimate")
+    assert estimate.status == "OK"
+    assert "an estimate without labels" in estimate.why
+    assert "do not rely on it" not in estimate.why or "to assume no change" in estimate.why
+
+
+def test_worse_than_on_the_test_rows_alarms_beyond_the_tolerance_and_warns_within() -> None:
+    no_floor = MonitorPolicy()
+    assert of(found(rows(4000, seed=4, flip=0.2), policy=no_floor), "performance").status == "ALARM"
+    tolerant = replace(no_floor, performance=replace(no_floor.performance, tolerance=0.5))
+    assert of(found(rows(4000, seed=4, flip=0.2), policy=tolerant), "performance").status == "WARN"
+
+
+def test_performance_is_that_of_the_last_window_that_has_labels() -> None:
+    checks = found(rows(1000, seed=5), rows(1000, seed=6, truth=None))
+    assert "day 0" in of(checks, "performance").why
+    assert of(found(rows(1000, truth=None)), "performance").status == "INSUFFICIENT"
+
+
+def test_a_column_that_vanished_alarms() -> None:
+    check = of(found(rows(1000, income=None)), "quality", "income")
+    assert (check.status, check.why) == ("ALARM", "the column 'income' is in none of the rows.")
+
+
+def test_values_that_are_all_missing_alarm_and_do_not_break_the_rest() -> None:
+    checks = found(rows(1000, income=np.full(1000, np.nan)))
+    assert of(checks, "quality", "income").why == "all values of 'income' are missing."
+    assert of(checks, "drift").status == "OK"
+
+
+def test_categories_that_were_never_seen_warn_and_alarm_by_their_share() -> None:
+    for share, status in ((0.05, "WARN"), (0.3, "ALARM")):
+        sex = np.where(np.arange(1000) < 1000 * share, 7, 1 + np.arange(1000) % 2)
+        assert of(found(rows(1000, sex=sex)), "quality", "sex").status == status
+
+
+def test_values_beyond_the_range_of_another_type_and_constant_ones_are_told() -> None:
+    assert "outside the range" in of(found(rows(1000, age=np.arange(1000) + 60)), "quality", "age").why
+    text = pa.array(["old"] * 1000)
+    assert "of another type" in of(found(rows(1000, age=text)), "quality", "age").why
+    assert "only one value" in of(found(rows(1000, sex=np.ones(1000, int))), "quality", "sex").why
+
+
+def test_rows_that_repeat_others_are_told() -> None:
+    same = pa.concat_tables([rows(50, seed=8)] * 20)
+    assert of(found(same), "quality", "duplicates").status == "ALARM"
+
+
+def test_a_window_without_rows_alarms_unless_the_policy_says_otherwise() -> None:
+    gaps = gaps_between([0.0, 3 * DAY], DAY, until=5.5 * DAY)
+    assert gaps == ("1970-01-02", "1970-01-03", "1970-01-05")
+    assert of(found(rows(1000), gaps=gaps), "traffic").status == "ALARM"
+    for way, status in (("warn", "WARN"), ("ignore", "OK")):
+        assert of(found(rows(1000), policy=replace(POLICY, gaps=way), gaps=gaps), "traffic").status == status  # type: ignore[arg-type]
+
+
+def test_a_window_with_no_rows_at_all_is_an_alarm() -> None:
+    assert of(found(rows(1000).slice(0, 0)), "traffic").status == "ALARM"
+    assert of(found(), "traffic").status == "INSUFFICIENT"
+
+
+def test_groups_that_are_surely_farther_apart_than_before_alarm() -> None:
+    base = rows(4000, seed=9)
+    sex = base["sex"].to_numpy()
+    prediction = np.where(sex == 1, 1, base["prediction"].to_numpy())
+    check = of(found(rows(4000, seed=9, prediction=prediction)), "fairness", "selection_rate by sex")
+    assert check.status == "ALARM"
+    assert check.interval is not None and check.limit is not None and check.interval[0] > check.limit
+    wide = replace(POLICY, fairness=FairnessPolicy(difference=0.9))
+    assert of(found(rows(4000, seed=9, prediction=prediction), policy=wide), "fairness", "selection").status == "OK"
+
+
+def test_two_proportions_is_the_textbooks_and_corrected_for_pairs() -> None:
+    one, other = (GroupValue(group=g, rows=200, value=v, among=200) for g, v in (("a", 0.5), ("b", 0.4)))
+    assert two_proportions(one, other) == pytest.approx(0.0444, abs=1e-3)
+    assert unequal([one, other])
+    third = GroupValue(group="c", rows=200, value=0.45, among=200)
+    assert not unequal([one, other, third])
+    assert two_proportions(one, replace(one, value=None)) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("goal", "status"),
+    [(Goal(floor=20.0), "ALARM"), (Goal(target=12.0, floor=5.0), "WARN"), (Goal(target=5.0), "OK"), (Goal(), "OK"),
+     (Goal(floor=2.0, better="lower"), "ALARM")],
+)  # fmt: skip
+def test_outcomes_are_held_against_a_target_and_a_floor(goal: Goal, status: str) -> None:
+    revenue = np.random.default_rng(3).normal(10, 1, 1000)
+    policy = replace(POLICY, business={"revenue": goal})
+    table = rows(1000).append_column("outcome.revenue", pa.array(revenue))
+    assert of(found(table, policy=policy), "business").status == status
+
+
+def test_an_outcome_that_nobody_recorded_is_insufficient() -> None:
+    policy = replace(POLICY, business={"revenue": Goal(target=1.0)})
+    assert of(found(rows(1000), policy=policy), "business").status == "INSUFFICIENT"
+
+
+def test_age_newer_data_and_strange_rows_are_told() -> None:
+    policy = replace(POLICY, staleness=StalenessPolicy(max_age=5 * DAY, max_data_age=400 * DAY))
+    checks = found(rows(1000, age=np.full(1000, 500)), policy=policy, data_until=NOW - 500 * DAY, newer=("raw",))
+    assert of(checks, "staleness", "age of the model").status == "ALARM"
+    assert of(checks, "staleness", "age of the data").status == "ALARM"
+    assert of(checks, "staleness", "newer data").status == "WARN"
+    assert of(checks, "staleness", "outside").status == "WARN"
+
+
+def test_estimates_are_audited_when_the_truth_comes() -> None:
+    checks = found(rows(1000, seed=11, flip=0.3), rows(1000, seed=12, truth=None))
+    assert "so do not rely on it" in of(checks, "estimate").why or "off by" in of(checks, "estimate").why
+    assert "not audited yet" in of(found(rows(1000, truth=None)), "estimate").why
+
+
+def test_the_timeline_remembers_how_each_window_was() -> None:
+    used = plan()
+    tables = [rows(1000, seed=1), rows(1000, seed=2, shift=0.5), rows(1000, seed=3, shift=0.5)]
+    windows = [seen(gathered(table, number=n, used=used), used) for n, table in enumerate(tables)]
+    timeline, _ = judged(subject(), windows, now=NOW)
+    assert [window.areas["drift"] for window in timeline] == ["OK", "WARN", "ALARM"]
+    assert all(set(window.drift) == set(COLUMNS) for window in timeline)
+
+
+def test_the_worst_status_decides() -> None:
+    assert worst(["OK", "INSUFFICIENT"]) == "OK"
+    assert worst(["OK", "WARN", "INSUFFICIENT"]) == "WARN"
+    assert worst([]) == worst(["INSUFFICIENT"]) == "INSUFFICIENT"
+
+
+def test_a_report_says_its_worst_in_a_sentence() -> None:
+    window = Window(key="k", label="l", start=0.0, end=1.0, rows=3)
+    report = MonitorReport(
+        name="m", ref="m/1", digest="d", made="2026-01-01T00:00:00Z", status="ALARM", source="log", windows=(window,),
+        checks=(Check(area="drift", name="age", status="ALARM", why="it drifted."),),
+    )  # fmt: skip
+    assert report.sentence == "drift age: it drifted."
+    assert MonitorReport.from_dict(report.to_dict()) == report
