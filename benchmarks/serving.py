@@ -132,6 +132,7 @@ def make_model(work: Path, environment: Mapping[str, str]) -> Path:
 
 
 def program(before: str = "pass") -> list[str]:
+    """`nbprod` as a process of its own; the code before it may change what it measures."""
     return [sys.executable, "-P", "-c", f"{before}; from nbprod.cli import main; main()"]
 
 

@@ -27,7 +27,7 @@ from nbprod.scoring.scorer import Question, Result, Scorer, lock_for
 from nbprod.serving.limits import Limits
 from nbprod.serving.loading import Source, load
 
-SECONDS = 20
+SECONDS = 10
 """Seconds in which the scheduler must answer and have a worker."""
 
 _LOADING = threading.Lock()

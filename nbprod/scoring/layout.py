@@ -61,9 +61,13 @@ def layouts(parts: Sequence[Part], signature: Signature, wanted: Wanted) -> tupl
     """Look at all parts, and refuse those that do not fit the model.
 
     Raises:
-        UsageError: a column is missing, of another kind, or called like one of the output's.
+        UsageError: a column is missing, of another kind, or called like one of the output's; or the model takes none.
         ArtifactError: a part cannot be read.
     """
+    if signature.tensor is not None:
+        raise UsageError(
+            "the model takes a tensor, and files hold columns: log it with a table as its example, or ask the service."
+        )
     found = tuple(_layout(part, shape_of(part), signature, wanted) for part in parts)
     for name in (*wanted.keep, *wanted.ignore):
         if name != ALL and not any(name in layout.shape.schema.names for layout in found):

@@ -11,7 +11,7 @@ import pytest
 from nbprod.errors import UsageError
 from nbprod.scoring.layout import Layout, Wanted, kept_schema, layouts, rejected_schema
 from nbprod.scoring.parts import find_parts
-from nbprod.serving.signature import Column, Signature
+from nbprod.serving.signature import Column, Signature, Tensor
 from tests.scoring.made import write
 
 SIGNATURE = Signature(
@@ -106,3 +106,9 @@ def test_folders_name_columns_unless_the_file_has_them(tmp_path: Path) -> None:
     first, second = looked(tmp_path / "in")
     assert (first.shape.own, first.shape.schema.names) == (("income",), ["income", "age"])
     assert second.shape.schema.field("age").type == pa.int64()
+
+
+def test_a_model_of_a_tensor_is_refused(tmp_path: Path) -> None:
+    write(tmp_path / "a.parquet", table(x=[1.0]))
+    with pytest.raises(UsageError, match="takes a tensor, and files hold columns"):
+        looked(tmp_path / "a.parquet", Signature(tensor=Tensor(name="", dtype="float64", shape=(1,))))
