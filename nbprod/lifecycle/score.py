@@ -215,7 +215,7 @@ def _scored(wish: Wish, found: Found, address: str, count: int, watch: Callable[
     served = load(source, Limits())
     form = form_of(served, proba=wish.proba)
     output = Output(target, _schema(kept, form.schema), rejected, given.parts)
-    with _engine(wish, source, served, form, address, count) as engine:
+    with _engine(wish, source, served, form, address=address, count=count) as engine:
         log = BatchLog(found.log, found.rolled, model=source.name, version=source.version)
         totals = run(parts, engine, log, output, on_error=wish.on_error, watch=watch)
     notes = (*found.notes, *map(str, log.repaired), *_notes(given, served))
@@ -231,7 +231,7 @@ def _schema(kept: Any, answers: Any) -> Any:
 
 
 @contextmanager
-def _engine(wish: Wish, source: Source, served: Any, form: Any, address: str, count: int) -> Iterator[Engine]:
+def _engine(wish: Wish, source: Source, served: Any, form: Any, *, address: str, count: int) -> Iterator[Engine]:
     from nbprod.scoring.engines import local
     from nbprod.scoring.scorer import Scorer, lock_for
 
