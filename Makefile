@@ -16,7 +16,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # As on most machines: what Python leaves beside a module must not count as a change of anything.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help venv demo test check format unit functional slow test-image nbval bench bench-serving dist lock clean
+.PHONY: help venv demo test check format unit functional slow test-image nbval bench bench-scoring bench-serving dist lock clean
 .DEFAULT_GOAL := help
 
 help: ## Show these targets
@@ -75,6 +75,9 @@ nbval: $(VENV)/.ready ## Check that the example notebooks still give their saved
 
 bench: $(VENV)/.ready ## Measure nbprod against other tools
 	$(RUN) benchmarks
+
+bench-scoring: $(VENV)/.ready ## Measure nbprod score on 10 million rows beside pandas and MLflow
+	$(RUN) benchmarks.scoring $(ARGS)
 
 bench-serving: $(VENV)/.ready ## Measure the service beside mlflow models serve (ARGS="--with mlserver": and MLServer)
 	$(RUN) benchmarks.serving $(ARGS)

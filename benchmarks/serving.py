@@ -89,7 +89,7 @@ def main() -> None:
     }  # fmt: skip
     try:
         with ExitStack() as stack:
-            folder = _model(work, environment)
+            folder = make_model(work, environment)
             servers = [stack.enter_context(start) for start in _starts(options.others, work, folder, environment)]
             requests = {server.name: _requests(server, work) for server in servers}
             for number in range(options.rounds):
@@ -109,7 +109,7 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _model(work: Path, environment: Mapping[str, str]) -> Path:
+def make_model(work: Path, environment: Mapping[str, str]) -> Path:
     """The registered folder of the model in a new project."""
     cells = [("parameters", "seed: int = 0"), ("", NOTEBOOK)]
     notebook = {
@@ -124,23 +124,24 @@ def _model(work: Path, environment: Mapping[str, str]) -> Path:
     (work / "wide.ipynb").write_text(json.dumps(notebook), encoding="utf-8")
     (work / ".nbprod").mkdir()
     done = subprocess.run(
-        [*_nbprod(), "run", "wide.ipynb"], cwd=work, env=dict(environment), capture_output=True, text=True, timeout=600
+        [*program(), "run", "wide.ipynb"], cwd=work, env=dict(environment), capture_output=True, text=True, timeout=600
     )
     if done.returncode:
         raise BenchmarkError(f"the model could not be made:\n{done.stderr}")
     return next((work / ".nbprod" / "artifacts").rglob("MLmodel")).parent
 
 
-def _nbprod(before: str = "pass") -> list[str]:
+def program(before: str = "pass") -> list[str]:
+    """`nbprod` as a process of its own; the code before it may change what it measures."""
     return [sys.executable, "-P", "-c", f"{before}; from nbprod.cli import main; main()"]
 
 
 def _starts(others: Sequence[str], work: Path, folder: Path, environment: Mapping[str, str]) -> Iterator[Any]:
     port = _port()
-    command = [*_nbprod(), "serve", "wide/1", "--port", str(port), "--predictions", str(work / "log")]
+    command = [*program(), "serve", "wide/1", "--port", str(port), "--predictions", str(work / "log")]
     yield _started("nbprod", command, port, work, environment, path="/predict", form=_rows)
     port = _port()
-    command = [*_nbprod(UNLOGGED), "serve", "wide/1", "--port", str(port), "--predictions", str(work / "none")]
+    command = [*program(UNLOGGED), "serve", "wide/1", "--port", str(port), "--predictions", str(work / "none")]
     yield _started("nbprod without its log", command, port, work, environment, path="/predict", form=_rows)
     port = _port()
     command = [

@@ -43,6 +43,8 @@ class Settings:
             are separated by commas.
         predictions: where rolled prediction logs go, a folder for each model: a folder or any fsspec URL. Empty: beside
             their journals, in ``.nbprod/predictions/``.
+        dask_scheduler: address of the Dask scheduler on whose workers files may be scored, such as
+            ``tcp://10.0.0.5:8786``. Empty: none.
     """
 
     registry: str = ""
@@ -54,6 +56,7 @@ class Settings:
     strict: bool = False
     licenses: tuple[str, ...] = ()
     predictions: str = ""
+    dask_scheduler: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

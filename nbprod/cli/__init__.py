@@ -39,6 +39,7 @@ GROUPS: dict[str, dict[str, str]] = {
     },
     "Deploy": {
         "serve": "Answer over HTTP with a model version or a bundle.",
+        "score": "Score files of any size with a model version or a bundle.",
         "build": "Make a folder that is ready to deploy.",
         "deploy": "Put a model version where it is asked: here, in a container, on Kubernetes.",
     },

@@ -130,8 +130,7 @@ def check_wish(wish: Wish) -> None:
         UsageError: it says which.
     """
     _need_packages()
-    if os.sep in wish.ref and Path(wish.ref).is_dir() and not is_folder(wish.ref):
-        raise UsageError("is a folder, but no bundle and no registered one: nbprod build makes one.", file=wish.ref)
+    check_ref(wish.ref)
     if wish.api_keys is None and not is_loopback(wish.host):
         raise UsageError(
             f"{wish.host} can be reached from other machines, so callers need keys: make one with --api-key-file FILE "
@@ -193,7 +192,7 @@ def _plan(wish: Wish, scratch: Path) -> Plan:
     with open_existing() as work:
         asked = (("answer", wish.ref), ("shadow", wish.shadow), ("canary", canary))
         sources: dict[str, Any] = {
-            role: from_registry(find_version(_audited(ref, work), work), work, scratch / role)
+            role: from_registry(find_version(audited_ref(ref, work), work), work, scratch / role)
             for role, ref in asked
             if ref
         }
@@ -211,7 +210,7 @@ def _kept(source: Source) -> dict[str, Any]:
     return {"retain": policy_of(source.entry).retain, "rolled": url_of(place, source.name)}
 
 
-def _audited(text: str, work: Workspace) -> str:
+def audited_ref(text: str, work: Workspace) -> str:
     """A reference without an alias: the version at which the audit log left it."""
     ref = parse_ref(text)
     return f"{ref.name}/{first_version(work, ref.name, ref.alias)}" if ref.alias else text
@@ -228,6 +227,16 @@ def _follower(wish: Wish, plan: Plan, scratch: Path) -> Follow | None:
 
     follower = Follower(project=load_project(), name=plan.answer.name, alias=alias, bring=bring, scratch=scratch)
     return follower.begin
+
+
+def check_ref(ref: str) -> None:
+    """Refuse a folder that holds no version.
+
+    Raises:
+        UsageError: it is one.
+    """
+    if os.sep in ref and Path(ref).is_dir() and not is_folder(ref):
+        raise UsageError("is a folder, but no bundle and no registered one: nbprod build makes one.", file=ref)
 
 
 def is_folder(ref: str) -> bool:

@@ -23,6 +23,7 @@ from nbprod.lifecycle.promote import Promoted
 from nbprod.lifecycle.report import RunReport
 from nbprod.lifecycle.reproduce import Reproduction
 from nbprod.lifecycle.retrain import Retrained
+from nbprod.lifecycle.score import Scored
 from nbprod.lifecycle.subject.erasures import Erasures
 from nbprod.lifecycle.versions import Shown
 from nbprod.lifecycle.watch import Look
@@ -111,6 +112,18 @@ ANSWERS: dict[str, Any] = {
     ),
     "gate.gate": Judgement(version=VERSION, results=(PASSED,)),
     "approve.approve": VERSION,
+    "score.score": Scored(
+        ref="churn/3",
+        input="a.csv",
+        output="out.csv",
+        files=2,
+        rows=3000,
+        ignored=("id",),
+        seconds=1.5,
+        log="log",
+        requests=("6b06882c679c1287-0-0-1",),
+        notes=("a note.",),
+    ),
     "feedback.feedback": Told(model="churn", file="late.csv", rows=2, recorded=2, names={"truth": 2}),
     "monitor.look": Found(rows=(Health(name="churn", version="3"),), document={"name": "churn"}, report=MONITORED),
     "promote.promote": Promoted(version=VERSION, alias="champion", before="2", results=(PASSED,)),
@@ -139,6 +152,7 @@ CALLS = {
     "approve": ("approve", "churn/3", "--reason", "read it"),
     "promote": ("promote", "churn/3"),
     "serve": ("serve", "churn/1", "--api-key-file", "keys.txt", "--add-key", "ana"),
+    "score": ("score", "churn/3", "a.csv", "out.csv"),
     "feedback": ("feedback", "churn", "data.csv"),
     "monitor": ("monitor", "churn"),
     "retrain": ("retrain", "churn", "--if-stale"),
