@@ -101,10 +101,10 @@ def look_at(work: Workspace, version: ModelVersion, request: Request, *, now: fl
         model = Model(work=work, version=version, stack=stack, problems=problems)
         observation = _observation(entry, request, policy, now=now)
         if request.files:
-            gathered = list(from_files(plan, model, observation, now=now))
+            gathered = from_files(plan, model, observation, now=now)
             gaps: tuple[str, ...] = ()
         else:
-            gathered = list(from_log(plan, model, observation))
+            gathered = from_log(plan, model, observation)
             gaps = gaps_between([one.start for one in gathered], policy.window, until=now)
             if not gathered and was_used(work, version):
                 gaps = (f"since {datetime.fromtimestamp(observation.since, UTC):%Y-%m-%d}",)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,8 +19,9 @@ from nbprod.lifecycle.profiling import arrow_table, ask
 from nbprod.lifecycle.services import open_registry
 from nbprod.lifecycle.sources import Bytes
 from nbprod.lifecycle.workspace import Workspace
+from nbprod.monitoring.drawn import LIMIT
 from nbprod.monitoring.profile import BATCH, PREDICTION, SCORE, Profile
-from nbprod.monitoring.windows import TRUTH, Gathered, Plan, by_time
+from nbprod.monitoring.windows import OUTCOME, TRUTH, Gathered, Plan, by_time
 from nbprod.predictions.feedback import TRUTH as TRUTH_NAME
 from nbprod.predictions.feedback import Judged, joined, judge, read_feedback
 from nbprod.predictions.feedback import table_of as feedback_table
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 
 ASKED = 1_000_000
 """A model is asked for answers that nobody wrote down about no more rows than this."""
+
+ASKED_EACH = 50_000
+"""Likewise of each window, in which they are drawn at random."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -72,10 +76,10 @@ class Model:
         if missing or not self.columns:
             self.tell(f"the model cannot be asked for the {lacking[0]}: the rows lack {', '.join(missing) or 'names'}.")
             return rows
-        self.asked += rows.num_rows
-        if self.asked > ASKED:
-            self.tell(f"the model was asked about the first {ASKED:,} rows only.")
+        if self.asked + rows.num_rows > ASKED:
+            self.tell(f"the model was asked about {self.asked:,} rows only, those of the last windows.")
             return rows
+        self.asked += rows.num_rows
         try:
             asked = typed(rows, self.version.entry["model"]["signature"]["inputs"])
             answered, _ = ask(*self._ready(), asked, self.columns, trusted=self.version.entry["model"]["trusted"])
@@ -86,6 +90,16 @@ class Model:
             if name in answered.column_names:
                 rows = rows.append_column(name, answered[name])
         return rows
+
+    def finish(self, windows: Sequence[Gathered], plan: Plan, *, needs: Sequence[str]) -> None:
+        """Ask for what windows lack, the last window first, since there is an end to asking."""
+        for window in reversed(windows):
+            window.answer(lambda rows: self.complete(rows, needs=needs), plan)
+            if needs and not window.every.whole and self.asked:
+                self.tell(
+                    f"the model was asked about {window.every.kept:,} of the {window.every.seen:,} rows of "
+                    f"{window.label}, drawn at random."
+                )
 
     def _ready(self) -> tuple[Replay, Path]:
         if self.started is None:
@@ -127,7 +141,7 @@ class Observation:
     extra: dict[str, Any] = field(default_factory=dict)
 
 
-def from_log(plan: Plan, model: Model, seen: Observation) -> Iterator[Gathered]:
+def from_log(plan: Plan, model: Model, seen: Observation) -> list[Gathered]:
     """The windows of a model's log; of the version's own answers, those of canaries and of batches."""
     urls = folder_of(model.work.project.data, model.version.name)
     feedback = read_feedback(urls, tell=model.tell)
@@ -142,8 +156,15 @@ def from_log(plan: Plan, model: Model, seen: Observation) -> Iterator[Gathered]:
     rows = joined(urls, judged=known, since=seen.since, versions=[model.version.version], tell=model.tell)
     watch = _Watch(model=model, judged=known)
     needs = (SCORE,) if plan.reference.performance and plan.reference.performance.calibration else ()
-    yield from by_time((batch for one in rows for batch in watch.passed(one, plan.reference, needs)), plan)
+    windows = by_time(
+        map(watch.passed, rows),
+        plan,
+        inputs=model.columns if needs else (),
+        limit=ASKED_EACH if needs else LIMIT,
+    )
     watch.finish()
+    model.finish(windows, plan, needs=needs)
+    return windows
 
 
 def _facts(path: Path, target: str) -> Iterator[Any]:
@@ -162,7 +183,8 @@ class _Watch:
     back: int = 0
     told: int = 0
 
-    def passed(self, batch: pa.RecordBatch, reference: Profile, needs: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    def passed(self, batch: pa.RecordBatch) -> pa.Table:
+        """Rows with the inputs by their own names, without those of the future."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
@@ -177,12 +199,11 @@ class _Watch:
             self.back += pc.sum(pc.less(table["truth_time"], table["time"])).as_py() or 0
         own = [name for name in table.column_names if not name.startswith(PREFIX)]
         named = {name.removeprefix(PREFIX): name for name in table.column_names if name.startswith(PREFIX)}
-        table = table.select(own)
+        whole, table = table, table.select(own)
         for name, column in named.items():
             if name not in OWN:
-                table = table.append_column(name, batch[column])
-        table = self.model.complete(table, needs=needs)
-        yield from table.combine_chunks().to_batches()
+                table = table.append_column(name, whole[column])
+        return table
 
     def finish(self) -> None:
         """Say what was seen."""
@@ -199,36 +220,43 @@ class _Watch:
             self.model.tell(f"{self.back:,} labels were learned before their prediction was made: a clock went back.")
 
 
-def from_files(plan: Plan, model: Model, seen: Observation, *, now: float) -> Iterator[Gathered]:
+def from_files(plan: Plan, model: Model, seen: Observation, *, now: float) -> list[Gathered]:
     """One window for each file, in the order in which they were named."""
     truths = [_labels(path, seen.target) for path in seen.labels]
     if truths and len(truths) != len(seen.files):
         raise UsageError(f"there are {len(seen.files)} files of rows and {len(truths)} of labels: name one for each.")
+    needs = [name for name in (PREDICTION, SCORE) if name in plan.reference.answers]
+    windows = []
     for number, path in enumerate(seen.files):
-        yield _from_file(path, plan, model, replace(seen, extra={"truth": truths[number]} if truths else {}), now=now)
+        own = replace(seen, extra={"truth": truths[number]} if truths else {})
+        windows.append(_from_file(path, plan, model, own, now=now))
+    asked = [window for window in windows if not any(PREDICTION in part.column_names for part in window.every.parts)]
+    model.finish(asked, plan, needs=needs)
+    return windows
 
 
 def _from_file(path: Path, plan: Plan, model: Model, seen: Observation, *, now: float) -> Gathered:
     if not path.is_file():
         raise ArtifactError("is not there.", file=str(path))
     made = Gathered(key=sha256_file(path), label=path.name, start=now, end=now, profile=Profile())
-    needs = [name for name in (PREDICTION, SCORE) if name in plan.reference.answers]
+    wanted = {*plan.reference.columns, *model.columns, *plan.groups, seen.target, PREDICTION, SCORE, TRUTH, "request"}
     place = 0
-    for table in _tables(path):
+    for table in _tables(path, wanted):
         if seen.target in table.column_names and TRUTH not in table.column_names:
             table = table.append_column(TRUTH, table[seen.target])
         truth = seen.extra.get("truth")
         if truth is not None:
             table = _with_truth(table, truth, place, str(path), model)
+        lacking = PREDICTION not in table.column_names
+        if lacking and not place:
+            made.every.limit = made.known.limit = ASKED_EACH
         place += table.num_rows
-        if PREDICTION not in table.column_names:
-            table = model.complete(table, needs=needs)
-        made.add(table, plan)
+        made.add(table, plan, inputs=model.columns if lacking else ())
     return made
 
 
-def _tables(path: Path) -> Iterator[pa.Table]:
-    """A file in parts; Parquet is not read whole."""
+def _tables(path: Path, wanted: Collection[str]) -> Iterator[pa.Table]:
+    """A file in parts; Parquet is not read whole, and not the columns that nobody asks for."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -237,7 +265,8 @@ def _tables(path: Path) -> Iterator[pa.Table]:
         return
     try:
         with pq.ParquetFile(path, pre_buffer=False) as file:
-            for batch in file.iter_batches(BATCH):
+            own = [name for name in file.schema_arrow.names if name in wanted or name.startswith(OUTCOME)]
+            for batch in file.iter_batches(BATCH, columns=own):
                 yield pa.Table.from_batches([batch])
     except (OSError, ValueError) as error:
         raise ArtifactError(f"cannot be read as a table ({type(error).__name__}).", file=str(path)) from error

@@ -13,6 +13,8 @@ from nbprod.monitoring.quality import check_quality
 from nbprod.stats.measures import MEASURES
 
 DAY = 86400.0
+SLIGHT = 0.01
+"""A difference of two errors that is smaller says nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,7 +183,7 @@ def audited(name: str, windows: Sequence[Window], before: float) -> str:
         return ", not audited yet"
     error = sum(abs(guess - truth) for guess, truth in both) / len(both)
     still = sum(abs(before - truth) for _, truth in both) / len(both)
-    verdict = "" if error <= still else ", so do not rely on it"
+    verdict = ", so do not rely on it" if error > still + SLIGHT else ""
     return f"; where the truth came it was off by {error:.3f}, and to assume no change by {still:.3f}{verdict}"
 
 

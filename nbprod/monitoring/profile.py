@@ -172,11 +172,13 @@ def _together(one: Mapping[str, Column], other: Mapping[str, Column]) -> dict[st
 
 def repeated_share(table: pa.Table, columns: Collection[str], *, rows: int = 5000) -> float | None:
     """The share of the first rows that say what an earlier one says; None where there are too few."""
-    names = [name for name in columns if name in table.column_names]
+    import pyarrow as pa
+
+    names = [name for name in columns if name in table.column_names and not pa.types.is_nested(table[name].type)]
     some = table.select(names).slice(0, rows)
     if not names or some.num_rows < 2 * LEAST:
         return None
-    return float(some.to_pandas().astype(str).duplicated().mean())
+    return 1 - float(some.group_by(names).aggregate([]).num_rows / some.num_rows)
 
 
 def write_profile(profile: Profile) -> bytes:
