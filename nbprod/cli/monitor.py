@@ -56,7 +56,8 @@ def print_report(report: MonitorReport, *, kept: str) -> None:
     """A table of what was found, the worst first."""
     last = report.windows[-1] if report.windows else None
     rows = f"; the last window is {last.label} with {last.rows:,} rows" if last else ""
-    click.echo(f"{report.ref}: {status_word(report.status)}, {len(report.windows)} windows of {report.source}{rows}")
+    counted = "1 window" if len(report.windows) == 1 else f"{len(report.windows)} windows"
+    click.echo(f"{report.ref}: {status_word(report.status)}, {counted} of {report.source}{rows}")
     click.echo()
     checks = [(status_word(c.status), c.area, c.name, c.why) for c in report.checks]
     render.table(("STATUS", "AREA", "OF", "WHY"), checks)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -26,12 +25,12 @@ class Drawn:
 
     Attributes:
         seen: all rows that came.
-        share: about how many of them stay.
+        below: the rows whose number is less stay.
     """
 
     limit: int = LIMIT
     seen: int = 0
-    share: float = 1.0
+    below: float = 1.0
     parts: list[pa.Table] = field(default_factory=list)
     numbers: list[Array] = field(default_factory=list)
     chance: np.random.Generator | None = None
@@ -39,7 +38,7 @@ class Drawn:
     @property
     def whole(self) -> bool:
         """Whether all rows stayed."""
-        return self.share == 1.0
+        return self.seen <= self.limit
 
     @property
     def kept(self) -> int:
@@ -54,20 +53,22 @@ class Drawn:
         self.seen += rows.num_rows
         self.parts.append(rows)
         self.numbers.append(self.chance.random(rows.num_rows))
-        self._thin([-1])
-        while self.kept > self.limit:
-            self.share /= 2
-            self._thin(range(len(self.parts)))
-
-    def _thin(self, places: Iterable[int]) -> None:
-        import pyarrow as pa
-
         if self.whole:
             return
-        for place in places:
-            stay = self.numbers[place] < self.share
-            self.parts[place] = self.parts[place].filter(pa.array(stay))
-            self.numbers[place] = self.numbers[place][stay]
+        if self.below < 1:
+            self._thin(len(self.parts) - 1)
+        if self.kept > self.limit:
+            numbers = np.concatenate(self.numbers)
+            self.below = float(np.partition(numbers, self.limit)[self.limit])
+            for place in range(len(self.parts)):
+                self._thin(place)
+
+    def _thin(self, place: int) -> None:
+        import pyarrow as pa
+
+        stay = self.numbers[place] < self.below
+        self.parts[place] = self.parts[place].filter(pa.array(stay))
+        self.numbers[place] = self.numbers[place][stay]
 
     def table(self) -> pa.Table:
         """Those that stayed, in their order."""

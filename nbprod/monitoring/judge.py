@@ -99,7 +99,8 @@ def _drifts(subject: Subject, windows: Sequence[Window]) -> Iterator[Check]:
     found = [_drifted(name, [window.drift for window in recent], subject) for name in last.drift]
     yield from (check for check in found if check.status != "OK")
     if found and all(check.status == "OK" for check in found):
-        why = f"none of {len(found)} columns drifted in {drift.alarms} of the last {drift.of_last} windows."
+        often = f" in {drift.alarms} of the last {len(recent)} windows" if len(recent) >= drift.alarms > 1 else ""
+        why = f"none of {len(found)} columns drifted{often}."
         yield Check(area="drift", name="columns", status="OK", why=why)
     for name in last.answers:
         yield replace(_drifted(name, [window.answers for window in recent], subject), area="prediction")
@@ -216,7 +217,7 @@ def _staleness(subject: Subject, windows: Sequence[Window], *, now: float) -> It
     policy = subject.policy.staleness
     yield _aged("model", "the model was registered", now - subject.created, policy.max_age)
     if subject.data_until is not None:
-        yield _aged("data", "the last of its data are", now - subject.data_until, policy.max_data_age)
+        yield _aged("data", "its data end", now - subject.data_until, policy.max_data_age)
     if subject.newer:
         why = f"there are newer bytes of what it was trained on: {', '.join(subject.newer)}."
         yield Check(area="staleness", name="newer data", status="WARN", why=why)

@@ -14,7 +14,7 @@ from nbprod.monitoring.estimate import estimated
 from nbprod.monitoring.facts import Drift, Window
 from nbprod.monitoring.performance import FAIR, Answers, column_labels, grouped, measured, metrics_of
 from nbprod.monitoring.policy import MonitorPolicy
-from nbprod.monitoring.profile import PREDICTION, SCORE, Measured, Profile, merge, profile_of, repeated_share
+from nbprod.monitoring.profile import PREDICTION, REPEATED, SCORE, Measured, Profile, merge, profile_of, repeated_share
 from nbprod.monitoring.quality import quality_of
 from nbprod.stats.intervals import normal_quantile
 
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 TRUTH = "truth"
 OUTCOME = "outcome."
-FIRST = 5000
-"""So many rows of a window are looked at for repetitions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +60,7 @@ class Gathered:
         every: drawn from all rows.
         known: drawn from those of which a truth or an outcome is known, since labels may be few.
         labelled: rows whose truth is known.
-        first: the first rows, in which repetitions are looked for.
+        some: drawn from all rows, with all columns: repetitions are looked for in them.
     """
 
     key: str
@@ -73,7 +71,7 @@ class Gathered:
     every: Drawn = field(default_factory=Drawn)
     known: Drawn = field(default_factory=Drawn)
     labelled: int = 0
-    first: pa.Table | None = None
+    some: Drawn = field(default_factory=lambda: Drawn(limit=REPEATED))
 
     def add(self, rows: pa.Table, plan: Plan, *, inputs: Sequence[str] = ()) -> None:
         """Count rows, and keep answers, truths, groups and outcomes.
@@ -86,8 +84,7 @@ class Gathered:
         kept = rows.select([n for n in rows.column_names if n in wanted or n.startswith(OUTCOME)])
         self.every.add(kept)
         self._know(kept)
-        if self.first is None:
-            self.first = rows.select([name for name in plan.reference.columns if name in rows.column_names])[:FIRST]
+        self.some.add(rows.select([name for name in plan.reference.columns if name in rows.column_names]))
 
     def _know(self, rows: pa.Table) -> None:
         import pyarrow.compute as pc
@@ -182,7 +179,8 @@ def seen(gathered: Gathered, plan: Plan) -> Window:
     quality, vanished = quality_of(plan.reference, gathered.profile)
     found = _measured(gathered, plan)
     profile = gathered.profile
-    repeated = repeated_share(gathered.first, gathered.first.column_names) if gathered.first is not None else None
+    some = gathered.some.table()
+    repeated = repeated_share(some, some.column_names)
     return Window(
         key=gathered.key,
         label=gathered.label,

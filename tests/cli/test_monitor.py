@@ -53,7 +53,7 @@ def nbprod(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) 
 def test_a_report_is_a_table_with_the_worst_first_and_a_next_step(nbprod: Call) -> None:
     code, out, err = nbprod("monitor", "churn")
     assert code == 0
-    assert out.startswith("churn/7: ALARM, 1 windows of log; the last window is 2026-05-28 with 1,234 rows")
+    assert out.startswith("churn/7: ALARM, 1 window of log; the last window is 2026-05-28 with 1,234 rows")
     assert "ALARM   drift  age  it drifted." in out
     assert "warning: a clock went back." in err
     assert "next: nbprod monitor churn --html monitor.html" in err

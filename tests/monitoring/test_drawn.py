@@ -31,16 +31,15 @@ def test_no_more_than_the_limit_stay_in_their_order_and_whoever_cuts_the_stream(
     made = drawn(numbers, sizes, limit=limit)
     stayed = made.table()["n"].to_pylist()
     assert made.seen == count
-    assert len(stayed) == made.kept <= limit
+    assert len(stayed) == made.kept == min(count, limit)
     assert stayed == sorted(stayed)
-    assert stayed == list(range(count)) or not made.whole
     assert stayed == drawn(numbers, [], limit=limit).table()["n"].to_pylist()
 
 
 def test_a_regularity_of_the_rows_does_not_decide_who_stays() -> None:
     made = drawn(np.arange(100_000) % 2, [30_000], limit=10_000)
     stayed = made.table()["n"].to_numpy()
-    assert 5000 < len(stayed) <= 10_000
+    assert len(stayed) == 10_000
     assert stayed.mean() == pytest.approx(0.5, abs=0.02)
 
 
@@ -63,4 +62,4 @@ def test_a_large_window_is_counted_whole_and_measured_on_rows_drawn_from_it() ->
     assert part.estimates["roc_auc"] == pytest.approx(whole.estimates["roc_auc"], abs=0.03)
     every, some = (sum(group.rows for group in w.groups["sex"]["selection_rate"]) for w in (whole, part))
     assert every == 8000
-    assert 400 < some <= 1000
+    assert some == 1000

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nbprod.errors import ArtifactError
-from nbprod.monitoring.columns import LEAST, binned, counted
+from nbprod.monitoring.columns import LEAST, Column, Grid, binned, counted
 from nbprod.monitoring.profile import (
     Profile,
     file_profile,
@@ -101,6 +101,17 @@ def test_whatever_is_suppressed_tells_no_small_count_and_adds_up(rows: list[Any]
         if shown.kind != "other":
             assert sum(told) == shown.rows
         assert shown.grid is None or len(shown.counts) == len(shown.grid.starts)
+
+
+def test_a_last_bin_of_few_rows_joins_the_one_before_it() -> None:
+    grid = Grid(low=0.0, high=4.0, cells=4, starts=(0, 1, 2, 3))
+    column = Column(kind="number", rows=65, counts=(20, 20, 20, 5), grid=grid)
+    shown = suppressed(column)
+    assert shown.counts == (20, 20, 25)
+    assert shown.grid is not None and shown.grid.starts == (0, 1, 2)
+    assert suppressed(
+        Column(kind="number", rows=15, counts=(12, 3), grid=Grid(low=0, high=2, cells=2, starts=(0, 1)))
+    ).counts == (15,)
 
 
 def test_kinds_are_those_a_person_would_say() -> None:
