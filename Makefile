@@ -16,11 +16,11 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # As on most machines: what Python leaves beside a module must not count as a change of anything.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help venv demo test check format unit functional slow nbval bench dist lock clean
+.PHONY: help venv demo test check format unit functional slow nbval bench bench-serving dist lock clean
 .DEFAULT_GOAL := help
 
 help: ## Show these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
 # uv, checked by its hash in the lock, installs the rest in seconds. Where it cannot (a package mirror that only pip was told
 # of), pip installs the same files.
@@ -72,6 +72,9 @@ nbval: $(VENV)/.ready ## Check that the example notebooks still give their saved
 
 bench: $(VENV)/.ready ## Measure nbprod against other tools
 	$(RUN) benchmarks
+
+bench-serving: $(VENV)/.ready ## Measure the service beside mlflow models serve (ARGS="--with mlserver": and MLServer)
+	$(RUN) benchmarks.serving $(ARGS)
 
 dist: $(VENV)/.ready ## Build the wheel and prove it alone in a clean environment
 	.ci/dist

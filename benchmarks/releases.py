@@ -74,6 +74,8 @@ gates:
 VERBS = {
     "show": ("show", "compared/2"),
     "history": ("history", "compared"),
+    "lineage": ("lineage", "compared/2"),
+    "lineage of data": ("lineage", "data/numbers.csv"),
 }
 """What answers from the index and the registry's file, without a registry's client."""
 

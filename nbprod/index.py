@@ -39,6 +39,11 @@ create table if not exists versions (registry text, name text, version text, dig
 """
 
 
+def run_text(run: Run) -> str:
+    """A run as it is written beside its files."""
+    return json.dumps({"schema": RUN_SCHEMA, **run.to_dict()}, indent=1)
+
+
 class Memory:
     """The SQLite file, and what is remembered in it by name or by a file's identity.
 

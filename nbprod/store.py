@@ -13,7 +13,7 @@ import secrets
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Literal, Protocol
@@ -122,6 +122,10 @@ class Objects(Protocol):
         """Put the bytes at ``target``, which does not exist."""
         ...
 
+    def delete(self, sha256: str) -> None:
+        """Keep these bytes no longer; nothing happens if they are not kept."""
+        ...
+
 
 class LocalObjects:
     """Objects in a folder of this machine."""
@@ -174,6 +178,10 @@ class LocalObjects:
         with written_whole(target) as part:
             self._share(kept, part, sha256)
             part.chmod(0o444)
+
+    def delete(self, sha256: str) -> None:
+        """Keep these bytes no longer; nothing happens if they are not kept."""
+        remove(self.path(sha256))
 
     def _share(self, source: Path, target: Path, sha256: str) -> None:
         if _reflink(source, target):
@@ -246,6 +254,11 @@ class RemoteObjects:
                 raise ArtifactError(f"the store's bytes are not {sha256[:12]}: delete that object and run again.")
             part.chmod(0o444)
 
+    def delete(self, sha256: str) -> None:
+        """Keep these bytes no longer; nothing happens if they are not kept."""
+        if self.has(sha256):
+            self.files.rm_file(self.path(sha256))
+
 
 class Store:
     """Files and folders under their digest.
@@ -314,6 +327,21 @@ class Store:
         self.place(artifact, target)
         with written_whole(target) as part:
             shutil.copyfile(target, part)
+
+    def parts(self, artifact: Artifact) -> frozenset[str]:
+        """The digests of the objects that an artifact is kept as: of a folder its listing and its files."""
+        if artifact.kind == "file" or not self.objects.has(artifact.sha256):
+            return frozenset({artifact.sha256})
+        return frozenset({artifact.sha256, *self._listing(artifact.sha256).values()})
+
+    def delete(self, artifact: Artifact, *, shared: Collection[str] = ()) -> None:
+        """Keep an artifact no longer.
+
+        Args:
+            shared: objects that stay, because others have them, too.
+        """
+        for sha256 in self.parts(artifact) - set(shared):
+            self.objects.delete(sha256)
 
     def _add(self, path: Path, add: Callable[[Path, str], None]) -> str:
         if not path.is_dir():

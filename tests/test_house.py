@@ -44,6 +44,9 @@ HEAVY = {
 IN_A_CHILD = {"nbprod.registry.connection", "nbprod.registry.mlflow"}
 """Modules that only ever run in a process of their own, beside the stages, and may import what they like at once."""
 
+IN_A_SERVICE = {f"nbprod.serving.{name}" for name in ("frames", "inference", "proof", "served")}
+"""Modules that are only imported when a service loads its model, after it said how many threads numpy may use."""
+
 NOT_OURS = {
     ".git", ".hypothesis", ".import_linter_cache", ".ipynb_checkpoints", ".mypy_cache", ".nbprod", ".pytest_cache",
     ".ruff_cache", ".venv", "__pycache__", "build", "dist", "mlruns", "runs",
@@ -221,11 +224,23 @@ def test_no_modules_import_each_other() -> None:
         pytest.fail(" <- ".join(error.args[1]))
 
 
+def test_no_archive_holds_the_time_it_was_made() -> None:
+    """Such bytes name a test otherwise in each process that runs tests, and no key is the same twice."""
+    none(
+        f"{path.relative_to(ROOT)}:{node.lineno} say mtime=0"
+        for path, tree in sources().items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func) == "gzip.compress"
+        and "mtime" not in {keyword.arg for keyword in node.keywords}
+    )
+
+
 def test_nothing_heavy_is_imported_before_it_is_used() -> None:
     none(
         f"{name}:{node.lineno} {target}"
         for name, tree in package().items()
-        if name not in IN_A_CHILD
+        if name not in IN_A_CHILD | IN_A_SERVICE
         for node in outside_functions(tree)
         for target in imported(node)
         if target.partition(".")[0] in HEAVY

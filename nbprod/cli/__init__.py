@@ -38,16 +38,18 @@ GROUPS: dict[str, dict[str, str]] = {
         "rollback": "Move an alias back to the version before.",
     },
     "Operate": {
+        "serve": "Answer over HTTP with a model version or a bundle.",
+        "feedback": "Add what turned out to be true of predictions.",
+        "monitor": "Say whether what runs is still like what was measured.",
         "retrain": "Retrain a model on new data, and judge what comes out.",
         "watch": "Monitor, retrain and roll back models on a schedule.",
-        "monitor": "Say whether what runs is still like what was measured.",
-        "feedback": "Add what turned out to be true of predictions.",
     },
     "Move": {
         "export": "Write a model version to a folder, or as a bill of materials or provenance.",
         "import": "Register a model version that was exported elsewhere.",
     },
     "Maintain": {
+        "subject": "Find a person's data, erase them, and prove that nothing is left.",
         "keys": "List, make, pin, rotate and revoke signing keys.",
     },
 }

@@ -29,7 +29,8 @@ def command(ref: str, alias: str, reason: str, overrides: tuple[str, ...], as_js
     try:
         done = promote(Promoting(ref=ref, alias=alias, reason=reason, overrides=overrides))
     except GateFailed as error:
-        print_results(error.results, overrides=overrides, err=True)
+        if error.results:
+            print_results(error.results, overrides=overrides, err=True)
         raise
     if as_json:
         render.document(done.to_dict())

@@ -12,22 +12,34 @@ from nbprod.cli.options import as_json
 if TYPE_CHECKING:
     from nbprod.lifecycle.versions import Shown
 
+FILE = click.Path(dir_okay=False)
+
 
 @click.command("show")
 @click.argument("ref", metavar="NAME[/VERSION|@ALIAS]")
+@click.option("--card", "as_card", is_flag=True, help="Its model card, in Markdown.")
+@click.option("--html", type=FILE, metavar="FILE", help="Write the card as one page that needs no network.")
+@click.option("--markdown", type=FILE, metavar="FILE", help="Write the card as Markdown, its plots beside it.")
 @as_json
-def command(ref: str, as_json: bool) -> None:
+def command(ref: str, as_card: bool, html: str | None, markdown: str | None, as_json: bool) -> None:
     """Print a model version: what made it, on which data, how well it does.
 
     With --json it prints exactly the entry, nbprod.json.
     """
+    if as_card or html or markdown:
+        _print_card(ref, html, markdown, as_json=as_json)
+        return
     from nbprod.lifecycle.versions import show
 
     shown = show(ref)
-    version = shown.version
     if as_json:
-        render.document(version.entry)
+        render.document(shown.version.entry)
         return
+    _print(shown)
+
+
+def _print(shown: Shown) -> None:
+    version = shown.version
     aliases = f"  ({', '.join(version.aliases)})" if version.aliases else ""
     click.echo(
         f"{click.style(version.ref, bold=True)}{aliases}  registered {version.created[:16].replace('T', ' ')} UTC"
@@ -39,6 +51,22 @@ def command(ref: str, as_json: bool) -> None:
                 click.echo(f"  {line}".rstrip())
     click.echo(f"\nentry sha256 {version.digest}")
     render.next_step(*_scoring(shown))
+
+
+def _print_card(ref: str, html: str | None, markdown: str | None, *, as_json: bool) -> None:
+    """Print the model card, or the names of the files that it was written to."""
+    from nbprod.lifecycle.card import card
+
+    made = card(ref, html=html, markdown=markdown)
+    if as_json:
+        render.document(made.to_dict())
+        return
+    click.echo("\n".join(made.files) if made.files else made.markdown.rstrip())
+    if made.files:
+        render.next_step(render.shell("nbprod", "verify", made.ref), "holds what the card says against the bytes")
+    else:
+        command = render.shell("nbprod", "show", made.ref, "--card", "--html", "card.html")
+        render.next_step(command, "writes it as a page, with plots")
 
 
 def _scoring(shown: Shown) -> tuple[str, str]:

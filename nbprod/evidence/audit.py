@@ -7,8 +7,9 @@ put in unseen; what the registry itself notes of the last line tells whether the
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
 
 from nbprod.digest import canonical, sha256_bytes
 from nbprod.entities import Fact
@@ -71,35 +72,99 @@ class Log(Fact):
     last: str = ""
 
 
-def seal_line(line: AuditLine, key: SigningKey) -> str:
+class Line(Protocol):
+    """What every line of a chain says, whatever it is about."""
+
+    @property
+    def seq(self) -> int:
+        """1 for the first line."""
+        ...
+
+    @property
+    def key(self) -> str:
+        """Id of the key that signed it."""
+        ...
+
+    @property
+    def model(self) -> str:
+        """Whose log it belongs to."""
+        ...
+
+    @property
+    def previous(self) -> str:
+        """Sha256 of the line before; empty for the first."""
+        ...
+
+    def to_dict(self) -> dict[str, Any]:
+        """The line in JSON types."""
+        ...
+
+
+AnyLine = TypeVar("AnyLine", bound=Line)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chain(Generic[AnyLine]):
+    """Signed lines; see `Log` for its attributes."""
+
+    lines: tuple[AnyLine, ...]
+    problems: tuple[str, ...]
+    last: str
+
+
+def seal_line(line: Line, key: SigningKey, *, kind: str = KIND) -> str:
     """A line as it is written: a signed envelope in canonical JSON."""
-    return canonical(seal(KIND, canonical(line.to_dict()), key)).decode()
+    return canonical(seal(kind, canonical(line.to_dict()), key)).decode()
 
 
-def read_lines(texts: Sequence[str], keys: Keys, *, model: str, head: str = "") -> Log:
+def read_lines(texts: Sequence[str], keys: Keys, *, model: str, head: str | None = "") -> Log:
     """Read a log, and say everything that is wrong with it.
 
     Args:
-        head: what the registry notes of the last line, ``<number>:<sha256>``.
+        head: as of `read_chain`.
         model: whose log it is: a line about another one was put there.
     """
-    lines: list[AuditLine] = []
+    chain = read_chain(texts, keys, kind=KIND, read=AuditLine.from_dict, name=model, head=head)
+    return Log(lines=chain.lines, problems=chain.problems, last=chain.last)
+
+
+def read_chain(
+    texts: Sequence[str],
+    keys: Keys,
+    *,
+    kind: str,
+    read: Callable[[dict[str, Any]], AnyLine],
+    name: str,
+    head: str | None,
+) -> Chain[AnyLine]:
+    """Read a chain of signed lines, and say everything that is wrong with it.
+
+    Args:
+        kind: the type of a line's payload in its envelope.
+        read: makes a line of its payload.
+        name: the log that every line must say it belongs to.
+        head: what the registry notes of the last line, ``<number>:<sha256>``; None away from it, where nobody can
+            tell whether the end is missing.
+    """
+    lines: list[AnyLine] = []
     problems: list[str] = []
     heads = [""]  # what would be noted after each line
     for number, text in enumerate(texts, 1):
         previous = heads[-1].partition(":")[2]
         try:
-            line, problem = _line(text, keys)
+            line, problem = _line(text, keys, kind, read)
         except ArtifactError as error:
             problems.append(f"line {number} {error.message}")
         else:
             lines.append(line)
-            if found := problem or _misplaced(line, number, previous, model):
+            if found := problem or _misplaced(line, number, previous, name):
                 problems.append(f"line {number} {found}")
         heads.append(f"{number}:{sha256_bytes(text.encode())}")
-    if head not in heads[-2:]:  # one behind: whoever wrote the last line was stopped before the note
+    if (
+        head is not None and head not in heads[-2:]
+    ):  # one behind: whoever wrote the last line was stopped before the note
         problems.append(_cut(head, len(texts)))
-    return Log(lines=tuple(lines), problems=tuple(problems), last=heads[-1].partition(":")[2])
+    return Chain(lines=tuple(lines), problems=tuple(problems), last=heads[-1].partition(":")[2])
 
 
 def _cut(head: str, count: int) -> str:
@@ -113,11 +178,11 @@ def _cut(head: str, count: int) -> str:
     )
 
 
-def _line(text: str, keys: Keys) -> tuple[AuditLine, str]:
+def _line(text: str, keys: Keys, kind: str, read: Callable[[dict[str, Any]], AnyLine]) -> tuple[AnyLine, str]:
     """A line, and what is wrong with its signature."""
     try:
-        opened = open_envelope(json.loads(text), keys, kind=KIND)
-        line = AuditLine.from_dict(json.loads(opened.payload))
+        opened = open_envelope(json.loads(text), keys, kind=kind)
+        line = read(json.loads(opened.payload))
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise ArtifactError("is damaged: it is no signed line of nbprod's.") from error
     if line.key != opened.key:
@@ -133,8 +198,8 @@ def _line(text: str, keys: Keys) -> tuple[AuditLine, str]:
     return line, ""
 
 
-def _misplaced(line: AuditLine, number: int, previous: str, model: str) -> str:
-    if line.model != model:
+def _misplaced(line: Line, number: int, previous: str, name: str) -> str:
+    if line.model != name:
         return f"is about '{line.model}' and was put here from another log."
     if line.seq != number:
         return f"was written as line {line.seq}: lines were taken out, put in or moved."

@@ -70,12 +70,13 @@ def _folder(path: Path) -> Shape:
     return Shape(rows=sum(shape.rows or 0 for shape in shapes), columns=shapes[0].columns)
 
 
-def _opened(path: Path) -> IO[bytes]:
+def opened(path: Path) -> IO[bytes]:
+    """The bytes of a file, unpacked if it is gzipped."""
     return cast("IO[bytes]", gzip.open(path, "rb")) if path.name.lower().endswith(".gz") else path.open("rb")
 
 
 def _separated(path: Path, separator: str) -> Shape:
-    with _text(path) as text:
+    with text_of(path) as text:
         head = text.readline(CHUNK)
     if "\0" in head:
         return Shape()  # UTF-16 or no text at all
@@ -84,24 +85,29 @@ def _separated(path: Path, separator: str) -> Shape:
     columns = next(csv.reader([head], delimiter=separator), [])
     if not columns:
         return Shape() if head else Shape(rows=0, columns=())
-    with _opened(path) as file:
+    with opened(path) as file:
         lines = _count_lines(file, unless=b'"')
     if lines is not None:
         return Shape(rows=lines - 1, columns=tuple(columns))
-    with _text(path) as text:
+    with text_of(path) as text:
         reader = csv.reader(text, delimiter=separator)
         columns = next(reader)
         return Shape(rows=sum(1 for row in reader if len(row) > 1 or "".join(row).strip()), columns=tuple(columns))
 
 
-def _text(path: Path) -> io.TextIOWrapper:
-    return io.TextIOWrapper(_opened(path), encoding="utf-8-sig", errors="replace", newline="")
+def text_of(path: Path, *, errors: str = "replace") -> io.TextIOWrapper:
+    """The text of a file, as the csv module wants it.
+
+    Args:
+        errors: what becomes of bytes that are no UTF-8, as Python's codecs call it.
+    """
+    return io.TextIOWrapper(opened(path), encoding="utf-8-sig", errors=errors, newline="")
 
 
 def _json_lines(path: Path) -> Shape:
-    with _opened(path) as file:
+    with opened(path) as file:
         rows = _count_lines(file)
-    with _opened(path) as file:
+    with opened(path) as file:
         first = json.loads(file.readline(CHUNK) or b"null")
     return Shape(rows=rows, columns=tuple(first) if isinstance(first, dict) else None)
 

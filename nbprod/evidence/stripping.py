@@ -11,6 +11,11 @@ from typing import Any
 from nbprod.records import MIME
 
 METRIC = "metric"
+
+OF_CELLS = frozenset({"tags", "execution", "papermill", "slideshow"})
+OF_NOTEBOOKS = frozenset({"kernelspec", "language_info", "papermill"})
+"""The metadata that stay; others may hold what was shown, as the state of widgets does."""
+
 _SEGMENT = re.compile(rb"^diff --git ", re.MULTILINE)
 _NOTEBOOK = re.compile(rb"diff --git .*\.ipynb\"?\r?\n")
 
@@ -20,10 +25,12 @@ def strip_outputs(notebook: dict[str, Any]) -> dict[str, Any]:
     stripped = copy.deepcopy(notebook)
     for cell in stripped.get("cells", ()):
         cell.pop("attachments", None)
+        cell["metadata"] = {key: value for key, value in cell.get("metadata", {}).items() if key in OF_CELLS}
         if "outputs" in cell:
             cell["outputs"] = [kept for output in cell["outputs"] if (kept := _metric(output))]
-    widgets = stripped.get("metadata", {})
-    widgets.pop("widgets", None)  # their state holds what they show
+    stripped["metadata"] = {key: value for key, value in stripped.get("metadata", {}).items() if key in OF_NOTEBOOKS}
+    if isinstance(stripped["metadata"].get("papermill"), dict):
+        stripped["metadata"]["papermill"].pop("input_path", None)  # papermill may put a whole notebook there
     return stripped
 
 

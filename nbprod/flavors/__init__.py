@@ -5,7 +5,7 @@ them.
 """
 
 from nbprod.flavors.facts import ModelFacts, describe, keep_predictions, read_manifest
-from nbprod.flavors.loading import download, import_mlflow, load
+from nbprod.flavors.loading import begin_importing, download, import_mlflow, load
 from nbprod.flavors.replay import Replay, Replayed, replay
 from nbprod.flavors.saving import Saved, flavor_of, save, wrap_skops
 from nbprod.flavors.trusted import TRUSTED
@@ -16,6 +16,7 @@ __all__ = [
     "Replay",
     "Replayed",
     "Saved",
+    "begin_importing",
     "describe",
     "download",
     "flavor_of",

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,22 @@ def load(folder: Path, *, trusted: Iterable[str] = ()) -> Any:
                 "the packages in its requirements.txt.",
                 file=str(folder),
             ) from error
+
+
+def begin_importing() -> threading.Thread:
+    """Import in the background what loading and asking a model needs, while something else is waited for.
+
+    What is missing is told when a model is loaded.
+    """
+
+    def bring() -> None:
+        for name in ("pandas", "skops.io", "scipy.stats"):
+            with suppress(ImportError):
+                import_module(name)
+
+    thread = threading.Thread(target=bring, daemon=True, name="imports")
+    thread.start()
+    return thread
 
 
 def download(uri: str) -> Path:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from nbprod.entities import DatasetCard
 from nbprod.evidence.card import card_path, read_card
+from nbprod.evidence.subjects import NOBODY
 from nbprod.lifecycle.plan import Bound
 from nbprod.lifecycle.workspace import Workspace
 
 
 def is_personal(card: DatasetCard | None) -> bool:
     """Whether a card says that rows are about people."""
-    return card is not None and bool(card.personal or card.sensitive or card.subject)
+    return card is not None and bool(card.personal or card.sensitive or card.subject.casefold() not in ("", NOBODY))
 
 
 def cards_of(work: Workspace, bound: Bound) -> dict[str, DatasetCard]:

@@ -37,6 +37,16 @@ def inspector(pipeline: Pipeline) -> Inspect:
     return inspect
 
 
+def inspecting(*inspectors: Inspect) -> Inspect:
+    """Several inspectors as one."""
+
+    def inspect(stage: str, paths: Mapping[str, Path]) -> Iterator[str]:
+        for each in inspectors:
+            yield from each(stage, paths)
+
+    return inspect
+
+
 def _names(pipeline: Pipeline, stage: str, name: str) -> set[str]:
     """What a gate may call an input of a stage."""
     text = pipeline.stage(stage).inputs.get(name)

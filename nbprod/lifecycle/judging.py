@@ -12,6 +12,7 @@ from nbprod.entities import Fact, GateResult, ModelVersion, Statement
 from nbprod.errors import ArtifactError
 from nbprod.evidence.statements import APPROVAL, signature_of
 from nbprod.evidence.statements import gates as gates_statement
+from nbprod.flavors import begin_importing
 from nbprod.gates.contender import Contender, Rules
 from nbprod.gates.spec import GROUP, GateSpec, read_gates
 from nbprod.lifecycle.attesting import attest
@@ -68,6 +69,7 @@ def judge(work: Workspace, registry: Registry, version: ModelVersion, *, also: t
     specs = (*gates_of(version), *also)
     if not specs:
         return Judgement(version=version, results=())
+    begin_importing()  # while the registry brings the version
     with ExitStack() as stack:
         source = Bytes(work=work, registry=registry, stack=stack)
         keys = Keys()

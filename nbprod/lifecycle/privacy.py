@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbprod import flavors
 from nbprod.digest import sha256_bytes
-from nbprod.entities import ModelSpec, Run, StageRun
+from nbprod.entities import Artifact, ModelSpec, Run, StageRun
 from nbprod.errors import ArtifactError, NbprodError
 from nbprod.evidence.source import GitState
 from nbprod.evidence.stripping import stripped_bytes, without_notebooks
@@ -20,13 +20,18 @@ from nbprod.evidence.synthetic import synthetic_rows
 from nbprod.flavors.facts import PREDICTIONS
 from nbprod.flavors.replay import Replay
 from nbprod.gates.contender import read_table
-from nbprod.lifecycle.cards import declares_personal
+from nbprod.lifecycle.cards import cards_of, declares_personal
 from nbprod.lifecycle.plan import Bound
 from nbprod.lifecycle.workspace import Workspace
 from nbprod.store import remove, write_text, written_whole
 
 if TYPE_CHECKING:
     import pandas as pd
+
+PICTURES = frozenset({".jpeg", ".jpg", ".pdf", ".png", ".svg"})
+"""What is published of the artifacts of a run on personal data: it is seen as a whole, not read row by row."""
+
+HIDDEN = "it is not published what went wrong, because the data are about people: see the run's own folder."
 
 EXAMPLE_KEY = "saved_input_example_info"
 
@@ -74,6 +79,8 @@ def publishable(
         known = _known_rows(
             work, spec, results, [column.get("name") for column in flavors.describe(model).inputs or ()]
         )
+        if known is not None:  # an ID is nobody's measurement
+            known = known.drop(columns=[card.subject for card in cards_of(work, bound).values()], errors="ignore")
         with_synthetic_example(model, target, known, replay=process, trusted=spec.trusted)
         yield Publishable(model=target, git=replace(git, diff=without_notebooks(git.diff)), personal=True)
 
@@ -116,9 +123,17 @@ def without_outputs(
     return shown, listed
 
 
+def _may_be_shown(artifact: Artifact) -> bool:
+    """Whether something that a stage left may be published: tables and pages that it logged may hold rows."""
+    return artifact.role != "artifact" or Path(artifact.uri).suffix.lower() in PICTURES
+
+
 @contextmanager
 def published(work: Workspace, run: Run, bound: Bound) -> Iterator[Run]:
-    """A run as it may be shown to all who see the registry: with copies of its notebooks that have no outputs."""
+    """A run as it may be shown to all who see the registry.
+
+    Its notebooks are copies without outputs; of what it logged only pictures are shown, and of its errors nothing.
+    """
     if not declares_personal(work, bound):
         yield run
         return
@@ -131,7 +146,9 @@ def published(work: Workspace, run: Run, bound: Bound) -> Iterator[Run]:
                 copy = folder / source.name
                 write_text(copy, stripped_bytes(source.read_bytes()).decode())
                 stage = replace(stage, executed=replace(stage.executed, uri=work.project.relative(copy)))
-            stages.append(stage)
+            shown = {name: item for name, item in stage.outputs.items() if _may_be_shown(item)}
+            error = replace(stage.error, message=HIDDEN, source="", traceback="") if stage.error else None
+            stages.append(replace(stage, outputs=shown, error=error))
         yield replace(run, stages=tuple(stages))
     finally:
         remove(folder)

@@ -14,6 +14,7 @@ from nbprod.lifecycle.moving import Move, move
 from nbprod.lifecycle.requirements import requirements
 from nbprod.lifecycle.services import open_registry
 from nbprod.lifecycle.sources import check_bytes
+from nbprod.lifecycle.subject.blocking import check_version
 from nbprod.lifecycle.versions import find_version
 from nbprod.lifecycle.workspace import Workspace, open_existing
 from nbprod.registry import Registry, check_alias
@@ -59,7 +60,8 @@ def promote(request: Promoting) -> Promoted:
 
     Raises:
         UsageError: an override names nothing that did not fail, or has no reason.
-        GateFailed: a gate did not pass; the alias stays where it is.
+        GateFailed: a gate did not pass, or the version learned from a subject who is erased; the alias stays where it
+            is.
         AliasConflict: somebody else moved an alias of this model at the same time; the alias stays where it is.
     """
     check_alias(request.alias)
@@ -82,6 +84,7 @@ def _promote(work: Workspace, registry: Registry, version: ModelVersion, request
     results: tuple[GateResult, ...] = ()
     used: tuple[str, ...] = ()
     signed = check_bytes(work, registry, version).state
+    check_version(work, registry, version)
     if request.alias != CHALLENGER:
         judged = judge(work, registry, version)
         strict = work.project.settings.strict

@@ -22,6 +22,7 @@ from nbprod.lifecycle.notebooks import stage_name
 from nbprod.lifecycle.plan import Bound
 from nbprod.lifecycle.registering import Candidate, record_run, register_candidate
 from nbprod.lifecycle.services import open_services
+from nbprod.lifecycle.subject.blocking import check_inputs
 from nbprod.lifecycle.workspace import Workspace, open_workspace
 from nbprod.pipeline.bind import BoundStage
 from nbprod.pipeline.environment import KernelEnvironment, find_kernel
@@ -90,6 +91,7 @@ def _register(work: Workspace, source: Source, request: Registering, run_id: str
     spec = ModelSpec(name=request.name, source=f"{stage.stage}.model")
     bound = Bound(pipeline=pipeline, stages=(item,))
     results = {stage.stage: stage}
+    check_inputs(work, bound)
     git = git_state(work.project.root)
     datasets = tuple(datasets_of(work, bound, spec, results, MEASURED))
     with open_services(work.project, pipeline=pipeline.name, expects="model") as services:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nbprod.config import DATA, RUNS
 from nbprod.entities import Fact, ModelVersion, Run
 from nbprod.errors import ArtifactError, NbprodError, UsageError
 from nbprod.evidence.compare import Compared, Reproduced, verdict_of
@@ -22,6 +23,7 @@ from nbprod.lifecycle.environments import LISTED, Chosen, build, differences
 from nbprod.lifecycle.probing import compared
 from nbprod.lifecycle.services import open_registry
 from nbprod.lifecycle.sources import Bytes
+from nbprod.lifecycle.subject.blocking import check_version
 from nbprod.lifecycle.updating import again_from
 from nbprod.lifecycle.versions import find_version
 from nbprod.lifecycle.workspace import Workspace, open_existing
@@ -97,6 +99,7 @@ def _again(
         raise ArtifactError(
             f"its code is not run, because its signature is {signed.state}: nbprod verify {version.ref}"
         )
+    check_version(work, registry, version, refused="{} is not run again")
     data, parent = data_of(version, source), again_from(work, registry, version)
     scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="reproducing-", dir=work.project.data)))
     where = code_of(version, registered, project=work.project.root, into=scratch / "code")
@@ -154,20 +157,20 @@ def _run(version: ModelVersion, root: Path, chosen: Chosen, *, settings: Mapping
     """
     entry = version.entry
     target = entry["pipeline"]["path"] or entry["run"]["stages"][0]["notebook"]
-    file = root / ".nbprod" / "settings.json"
+    file = root / DATA / "settings.json"
     file.write_text(json.dumps(settings), encoding="utf-8")
     ours = ("NBPROD_", "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT", "MLFLOW_RUN_ID")
     kept = ("NBPROD_KEYS",)
     environment = {name: value for name, value in os.environ.items() if name in kept or not name.startswith(ours)}
     environment |= chosen.variables
     environment["NBPROD_REGISTRY"] = f"sqlite:///{(root / '.nbprod' / 'mlflow.db').as_posix()}"
-    environment["NBPROD_STORE"] = str(root / ".nbprod" / "store")
+    environment["NBPROD_STORE"] = str(root / DATA / "store")
     kernel = ["--kernel", chosen.kernel] if chosen.kernel else []
     command = [*PROGRAM, "run", target, "--no-register", "--no-repeats", "--json", "-f", str(file), *kernel]
     done = subprocess.run(command, cwd=root, env=environment, stdout=subprocess.PIPE, text=True)
     try:
         said = json.loads(done.stdout)
-        run = Run.from_dict(json.loads((root / "runs" / said["run"] / "run.json").read_text(encoding="utf-8")))
+        run = Run.from_dict(json.loads((root / RUNS / said["run"] / "run.json").read_text(encoding="utf-8")))
     except (ValueError, KeyError, OSError) as error:
         message = _error_in(done.stdout) or f"nbprod run ended with the code {done.returncode}"
         raise ArtifactError(f"its pipeline cannot be run again: {message}") from error

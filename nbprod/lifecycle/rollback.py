@@ -11,6 +11,7 @@ from nbprod.lifecycle.moving import Move, move, sound_log, target_of
 from nbprod.lifecycle.promote import Promoted
 from nbprod.lifecycle.services import open_registry
 from nbprod.lifecycle.sources import check_bytes
+from nbprod.lifecycle.subject.blocking import check_version
 from nbprod.lifecycle.versions import find_version
 from nbprod.lifecycle.workspace import open_existing
 from nbprod.registry import parse_ref
@@ -22,6 +23,7 @@ def rollback(name: str, *, alias: str = CHAMPION, reason: str = "") -> Promoted:
 
     Raises:
         UsageError: there is nothing to go back to.
+        GateFailed: that version learned from a subject who is erased.
     """
     model = parse_ref(name).name
     keys = Keys()
@@ -34,6 +36,7 @@ def rollback(name: str, *, alias: str = CHAMPION, reason: str = "") -> Promoted:
             )
         version = find_version(f"{model}/{before}", work)
         check_bytes(work, registry, version)
+        check_version(work, registry, version)
         move(registry, version, Move(action="rollback", alias=alias, reason=reason), keys)
         statement = promotion(version.digest, alias=alias, before=now, reason=reason, overrides=())
         attest(registry, version, statement, keys)

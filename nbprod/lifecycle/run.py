@@ -25,7 +25,7 @@ def run(request: Request, options: RunOptions, watch: Watch) -> RunReport:
         The run as it ended, failed stages included.
 
     Raises:
-        UsageError: it cannot be run as asked; nothing was started.
+        UsageError: it cannot be run as asked, or an input holds a subject who is erased; nothing was started.
         ArtifactError: the model does not work outside the project.
         RegistryError: the registry refused; what ran is kept, and the next run registers it.
     """
@@ -33,18 +33,29 @@ def run(request: Request, options: RunOptions, watch: Watch) -> RunReport:
         raise UsageError("running notebooks is not supported on Windows: use WSL; plan, models and show work.")
     with open_workspace(project_start(request.target)) as work:
         bound = prepare(request, work)
+        _check_subjects(work, bound)
         decisions = work.planner(bound.pipeline, bound.forced).plan(bound.everything)
         if all(decision.action == "reuse" for decision in decisions):
             report = _reuse_all(work, bound, decisions, options, watch)
         else:
             _check_environment(bound, decisions)
-            cards_of(work, bound)  # one that cannot be read is told now, and not after the notebooks ran
             from nbprod.lifecycle.running import run_some  # loads what only a real run needs
 
             report = run_some(work, bound, options, watch)
         if options.save == "yes":
             report = _save(work, bound, report, options)
         return report
+
+
+def _check_subjects(work: Workspace, bound: Bound) -> None:
+    """Read the cards, index who is in the inputs, and refuse those who are erased.
+
+    Nothing more is loaded where no card names a subject.
+    """
+    if any(card.subject for card in cards_of(work, bound).values()):
+        from nbprod.lifecycle.subject.blocking import check_inputs
+
+        check_inputs(work, bound)
 
 
 def _check_environment(bound: Bound, decisions: tuple[Decision, ...]) -> None:

@@ -12,12 +12,14 @@ from nbprod.errors import NbprodError, RegistryError
 from nbprod.evidence.entry import InputEvidence
 from nbprod.evidence.source import GitState, git_state
 from nbprod.lifecycle.datasets import datasets_of
-from nbprod.lifecycle.inspecting import inspector
+from nbprod.lifecycle.inspecting import inspecting, inspector
 from nbprod.lifecycle.notebooks import model_of
 from nbprod.lifecycle.plan import Bound
 from nbprod.lifecycle.registering import Candidate, record_run, register_candidate
 from nbprod.lifecycle.report import RunOptions, RunReport
 from nbprod.lifecycle.services import RegistryTracking, Services, open_services
+from nbprod.lifecycle.subject.blocking import holding
+from nbprod.lifecycle.subject.indexing import index_outputs
 from nbprod.lifecycle.workspace import Workspace, keys_digest
 from nbprod.pipeline.attempt import Bench
 from nbprod.pipeline.events import Watch
@@ -84,7 +86,7 @@ def run_some(work: Workspace, bound: Bound, options: RunOptions, watch: Watch) -
             tracking=RegistryTracking(services=services, project=project, index=work.index, pipeline=pipeline.name),
             watch=watch,
             trusted=_trusted(bound),
-            inspect=inspector(pipeline),
+            inspect=inspecting(inspector(pipeline), holding(work, bound)),
         )
         runner = Runner(bench, work.planner(pipeline, bound.forced), jobs=options.jobs or project.settings.jobs)
         with running_lock(project, run_id):
@@ -106,6 +108,7 @@ def _after(work: Workspace, services: Services, finished: Finished) -> RunReport
         notes.append(f"the run could not be recorded in MLflow: {error}")
     if run.status != "succeeded":
         return RunReport(run=run, notes=tuple(notes))
+    index_outputs(work, finished.bound, run)
     version, registered, more = _register(work, services, replace(finished, tracking=tracking))
     report = RunReport(run=run, version=version, registered=registered, notes=(*notes, *more))
     return _judged(work, services, report) if registered else report

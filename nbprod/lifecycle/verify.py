@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import cache
@@ -52,7 +52,7 @@ def verify(text: str) -> Verified:
         pointed = next((other for other in others if other.version == version.version), version)
         checks.append(of_tags(replace(pointed, entry=version.entry)))
         checks.extend(of_parent(version, others))
-        checks.extend(_of_log(registry, version, keys))
+        checks.extend(_of_log(registry, version, keys, others))
         return Verified(ref=version.ref, checks=tuple(checks))
 
 
@@ -72,13 +72,13 @@ def folder_checks(folder: Path, keys: Keys, *, version: ModelVersion | None = No
     hash_file = cache(sha256_file)  # every byte is read once
     yield _signature(folder, keys, hash_file)
     yield _compared("model", entry["model"]["files"], model_files(folder, hash_file))
-    yield _compared("notebooks", *_notebooks(entry, folder))
-    yield _beside("environment", folder / "nbprod" / "freeze.txt", entry["environment"]["sha256"])
+    yield _compared("notebooks", *_notebooks(entry, folder, hash_file))
+    yield _beside("environment", folder / "nbprod" / "freeze.txt", entry["environment"]["sha256"], hash_file)
     if "profile" in entry:
-        yield _beside("profile", folder / entry["profile"]["path"], entry["profile"]["sha256"])
+        yield _beside("profile", folder / entry["profile"]["path"], entry["profile"]["sha256"], hash_file)
     git = entry["source"]["git"]
     if isinstance(git, dict) and git["diff_sha256"]:
-        yield _beside("diff", folder / "nbprod" / "diff.patch", git["diff_sha256"])
+        yield _beside("diff", folder / "nbprod" / "diff.patch", git["diff_sha256"], hash_file)
 
 
 def _signature(folder: Path, keys: Keys, hash_file: Callable[[Path], str]) -> Check:
@@ -102,11 +102,9 @@ def _of_export(folder: Path, keys: Keys) -> Iterator[Check]:
         yield from of_statements(version, said, keys)
     except ArtifactError as error:
         yield Check(name="statements", state="FAIL", why=str(error))
-    log = read_lines(read_audit(folder, export), keys, model=export.name)
-    # The note of a registry that tells whether the end is missing is not here, so nothing can be said of that.
-    problems = [problem for problem in log.problems if not problem.startswith("the log has")]
-    why = " ".join(problems) or "whether its end is missing cannot be told outside its registry."
-    yield Check(name="audit log", state="FAIL" if problems else "unknown", why=why)
+    log = read_lines(read_audit(folder, export), keys, model=export.name, head=None)
+    why = " ".join(log.problems) or "whether its end is missing cannot be told outside its registry."
+    yield Check(name="audit log", state="FAIL" if log.problems else "unknown", why=why)
 
 
 def _compared(name: str, recorded: Mapping[str, str], found: Mapping[str, str]) -> Check:
@@ -118,16 +116,18 @@ def _compared(name: str, recorded: Mapping[str, str], found: Mapping[str, str]) 
     return Check(name=name, state="ok")
 
 
-def _notebooks(entry: Mapping[str, Any], folder: Path) -> tuple[dict[str, str], dict[str, str]]:
+def _notebooks(
+    entry: Mapping[str, Any], folder: Path, hash_file: Callable[[Path], str]
+) -> tuple[dict[str, str], dict[str, str]]:
     listed = [item for item in entry["source"]["notebooks"] if item["executed"]]
     recorded = {item["executed"]: item["executed_sha256"] for item in listed}
-    return recorded, {name: sha256_file(folder / name) for name in recorded if (folder / name).is_file()}
+    return recorded, {name: hash_file(folder / name) for name in recorded if (folder / name).is_file()}
 
 
-def _beside(name: str, path: Path, recorded: str) -> Check:
+def _beside(name: str, path: Path, recorded: str, hash_file: Callable[[Path], str]) -> Check:
     if not path.is_file():
         return Check(name=name, state="FAIL", why=f"{path.name} is missing.")
-    if sha256_file(path) != recorded:
+    if hash_file(path) != recorded:
         return Check(name=name, state="FAIL", why=f"{path.name} was changed.")
     return Check(name=name, state="ok")
 
@@ -142,12 +142,12 @@ def _of_data(version: ModelVersion, source: Bytes) -> Iterator[Check]:
             yield Check(name=f"data {item['name']}", state="unknown", why=error.message)
 
 
-def _of_log(registry: Registry, version: ModelVersion, keys: Keys) -> Iterator[Check]:
+def _of_log(registry: Registry, version: ModelVersion, keys: Keys, others: Iterable[ModelVersion]) -> Iterator[Check]:
     log = read_log(registry, version.name, keys)
     if log.problems:
         yield Check(name="audit log", state="FAIL", why=" ".join(log.problems))
     else:
         yield Check(name="audit log", state="ok", why="" if log.lines else "nothing was moved yet.")
-    aliases = {alias: other.version for other in registry.versions(version.name) for alias in other.aliases}
+    aliases = {alias: other.version for other in others for alias in other.aliases}
     moved = moved_by_hand(version.name, log, aliases)
     yield Check(name="aliases", state="FAIL" if moved else "ok", why=" ".join(moved))

@@ -64,7 +64,11 @@ class Inputs:
 
     def path(self, artifact: Artifact) -> Path:
         """Where an artifact's bytes lie on this machine."""
-        return self._fetched(artifact.uri) if "://" in artifact.uri else self.project.root / artifact.uri
+        return self.path_of(artifact.uri)
+
+    def path_of(self, uri: str) -> Path:
+        """Where the bytes of a path or URL lie on this machine, if they are there."""
+        return self._fetched(uri) if "://" in uri else self.project.root / uri
 
     def keep(self, item: BoundStage, artifacts: Mapping[str, Artifact]) -> None:
         """Copy a stage's files into the store, except large ones and those with ``keep: false``."""

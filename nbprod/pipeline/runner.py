@@ -6,7 +6,6 @@ that fails stops what depends on it and nothing else.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -15,7 +14,7 @@ from dataclasses import replace
 from nbprod.entities import CellError, Run, StageRun, Status
 from nbprod.errors import ArtifactError, NbprodError
 from nbprod.executors import Control
-from nbprod.index import RUN_SCHEMA
+from nbprod.index import run_text
 from nbprod.pipeline.attempt import Bench, now, place_result, run_stage
 from nbprod.pipeline.bind import BoundStage
 from nbprod.pipeline.events import StageEnded
@@ -148,8 +147,7 @@ class Runner:
             stages=tuple(self.done[name] for name in order if name in self.done),
             params={item.name: dict(item.params) for item in self.bound},
         )
-        text = json.dumps({"schema": RUN_SCHEMA, **run.to_dict()}, indent=1)
-        write_text(self.bench.folder / "run.json", text)
+        write_text(self.bench.folder / "run.json", run_text(run))
         self.bench.index.save_run(run)
         return run
 

@@ -155,7 +155,7 @@ class Registry(Protocol):
         ...
 
     def lines(self, name: str) -> tuple[str, ...]:
-        """The lines of a model's audit log, in their order; what is wrong with them is not judged here."""
+        """The lines of a model's audit log, or of `auditing.ERASURES`, in their order; they are not judged here."""
         ...
 
     def append(self, name: str, number: int, line: str) -> None:

@@ -21,7 +21,10 @@ from nbprod.errors import AliasConflict
 
 EXPERIMENT = "nbprod-audit"
 HEAD_TAG = "nbprod.audit.head"
-"""Tag of a registered model: what is noted of the last line of its log."""
+"""Tag of a registered model, or of the experiment for `ERASURES`: what is noted of the last line of the log."""
+
+ERASURES = ":erasures"
+"""The log of data subjects who asked to be forgotten: of the whole registry, and no model can be called so."""
 
 UNLINKABLE = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
 """What folders answer that know no hard links: those of USB sticks, of some networks and virtual machines."""

@@ -16,9 +16,12 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
+from nbprod.entities import Statement
 from nbprod.errors import RegistryError
-from nbprod.registry.auditing import EXPERIMENT, HEAD_TAG, local_folder, read_local
+from nbprod.registry.auditing import ERASURES, EXPERIMENT, HEAD_TAG, local_folder, read_local
+from nbprod.registry.statements import STATEMENTS, read_file
 
 PREFIX = "sqlite:///"
 Make = Callable[[Path], None]
@@ -43,7 +46,14 @@ def local_aliases(path: Path) -> dict[str, dict[str, str]] | None:
 
 def local_head(path: Path, name: str) -> str | None:
     """What the registry notes of the last line of a model's audit log; None if its tables are not as expected."""
-    rows = _select(path, "select value from registered_model_tags where name = ? and key = ?", (name, HEAD_TAG))
+    query = "select value from registered_model_tags where name = ? and key = ?"
+    if name == ERASURES:
+        name = EXPERIMENT
+        query = (
+            "select t.value from experiment_tags t join experiments e on e.experiment_id = t.experiment_id"
+            " where e.name = ? and t.key = ?"
+        )
+    rows = _select(path, query, (name, HEAD_TAG))
     return None if rows is None else str(rows[0][0]) if rows else ""
 
 
@@ -56,6 +66,37 @@ def local_lines(path: Path, name: str) -> tuple[str, ...] | None:
         return ()
     folder = local_folder(str(rows[0][0]), name)
     return None if folder is None else read_local(folder)
+
+
+def local_version(path: Path, name: str, version: str) -> Path | None:
+    """The folder of a version in a local registry; None where MLflow must be asked."""
+    folder = _place(path, name, version)
+    return folder if folder is not None and folder.is_dir() else None
+
+
+def local_statements(path: Path, name: str, version: str) -> tuple[Statement, ...] | None:
+    """The statements beside a version, by the time they were made, read without MLflow; None where that is not enough.
+
+    Raises:
+        ArtifactError: one was changed, or is damaged.
+    """
+    folder = _place(path, name, version)
+    if folder is None:
+        return None
+    found = [read_file(file) for file in (folder.parent / STATEMENTS).glob("*.json")]
+    return tuple(sorted(found, key=lambda statement: statement.created))
+
+
+def _place(path: Path, name: str, version: str) -> Path | None:
+    """Where a version's folder is said to be, or none where that is not on this machine, or unknown."""
+    query = "select coalesce(storage_location, source) from model_versions where name = ? and version = ?"
+    rows = _select(path, query, (name, version))
+    if not rows or not rows[0][0]:
+        return None
+    parts = urlsplit(str(rows[0][0]))
+    if parts.scheme not in ("", "file") or parts.netloc:
+        return None
+    return Path(unquote(parts.path) if parts.scheme else str(rows[0][0]))
 
 
 def _select(path: Path, query: str, values: tuple[str, ...]) -> list[tuple[Any, ...]] | None:

@@ -22,6 +22,7 @@ from mlflow.exceptions import MlflowException
 from nbprod.entities import JSON, ModelVersion, Run, Statement
 from nbprod.registry import RECORD_TAG, RUN_TAG, Observed, Registration, head_of, is_behind
 from nbprod.registry.auditing import (
+    ERASURES,
     EXPERIMENT,
     HEAD_TAG,
     append_local,
@@ -203,11 +204,17 @@ class MlflowRegistry(Connection):
             else:
                 append_local(folder, name, number, line)
             if is_behind(self.head(name), number):
-                self.client.set_registered_model_tag(name, HEAD_TAG, head_of(number, line))
+                if name == ERASURES:
+                    self.client.set_experiment_tag(experiment, HEAD_TAG, head_of(number, line))
+                else:
+                    self.client.set_registered_model_tag(name, HEAD_TAG, head_of(number, line))
 
     def head(self, name: str) -> str:
-        """A tag of the registered model."""
+        """A tag of the registered model; of the experiment for the log that belongs to none."""
         with self.translated(f"read the audit log of '{name}'"):
+            if name == ERASURES:
+                known = self.client.get_experiment_by_name(EXPERIMENT)
+                return "" if known is None else str((known.tags or {}).get(HEAD_TAG, ""))
             return str((self.client.get_registered_model(name).tags or {}).get(HEAD_TAG, ""))
 
 

@@ -98,8 +98,8 @@ class Keys:
 
     def _make(self, path: Path) -> None:
         """Make a private key that appears whole, unless another process was first."""
-        _prepare(self.folder)
-        part = _private_file(self.folder, _new_private_pem())
+        prepare_folder(self.folder)
+        part = private_file(self.folder, _new_private_pem())
         with suppress(FileExistsError):
             os.link(part, path)  # unlike a rename it does not replace what somebody else made meanwhile
         part.unlink()
@@ -176,12 +176,12 @@ class Keys:
     def _save(self, key: PublicKey) -> None:
         from filelock import FileLock
 
-        _prepare(self.folder)
+        prepare_folder(self.folder)
         with FileLock(self.folder / f".{KNOWN}.lock"):
             found = {known.id: known for known in self.all()}
             found[key.id] = key
             text = json.dumps({"schema": SCHEMA, "keys": [item.to_dict() for item in found.values()]}, indent=1)
-            os.replace(_private_file(self.folder, text.encode()), self.folder / KNOWN)
+            os.replace(private_file(self.folder, text.encode()), self.folder / KNOWN)
 
 
 def id_of(pem: str) -> str:
@@ -215,11 +215,12 @@ def verify(public: PublicKey, data: bytes, signature: bytes) -> bool:
     return False
 
 
-def _prepare(folder: Path) -> None:
+def prepare_folder(folder: Path) -> None:
+    """Make the folder of keys, which only its owner may enter."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
 
-def _private_file(folder: Path, content: bytes) -> Path:
+def private_file(folder: Path, content: bytes) -> Path:
     """A temporary file that only its owner may read, on the disk."""
     handle, name = tempfile.mkstemp(prefix=".part-", dir=folder)
     with os.fdopen(handle, "wb") as file:

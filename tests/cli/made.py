@@ -8,6 +8,8 @@ from nbprod.entities import Artifact, CellError, GateResult, Metric, ModelVersio
 from nbprod.evidence.audit import AuditLine
 from nbprod.evidence.compare import Compared
 from nbprod.evidence.lineage import Graph, Node, Use
+from nbprod.evidence.tombstones import Erased
+from nbprod.lifecycle.card import Carded
 from nbprod.lifecycle.checks import Check, Verified
 from nbprod.lifecycle.export import Exported
 from nbprod.lifecycle.feedback import Told
@@ -20,6 +22,7 @@ from nbprod.lifecycle.promote import Promoted
 from nbprod.lifecycle.report import RunReport
 from nbprod.lifecycle.reproduce import Reproduction
 from nbprod.lifecycle.retrain import Retrained
+from nbprod.lifecycle.subject.erasures import Erasures
 from nbprod.lifecycle.versions import Shown
 from nbprod.lifecycle.watch import Look
 from nbprod.monitoring.facts import MonitorReport
@@ -54,6 +57,11 @@ LINE = AuditLine(
     version="3", alias="champion", before="2", reason="better",
 )  # fmt: skip
 
+ERASED = Erased(
+    token="6b208e92" * 4, subject_key="b7c29a4a" * 2, line=1, time="2026-01-01T10:20:30+00:00", user="ana",
+    key="0" * 16, reason="asked",
+)  # fmt: skip
+
 SAME = Compared(what="test/auc", agreement="identical", recorded="0.8", found="0.8")
 GROUP = Compared(what="test[sex=1]/auc", agreement="identical", recorded="0.8", found="0.8")
 REPORT = RunReport(run=Run(id="r1", pipeline="p", status="succeeded", stages=(DONE,)), version=VERSION)
@@ -64,12 +72,15 @@ LOOK = Look(name="churn", at=1795564800.0, status="OK", reason="it is not stale.
 ANSWERS: dict[str, Any] = {
     "retrain.retrain": RETRAINED,
     "watch.once": (LOOK,),
+    "serve.new_key": "nbp_key",
     "run.run": REPORT,
     "register.register": (VERSION, True),
     "versions.models": (VERSION,),
     "versions.show": Shown(version=VERSION, tracking_uri="", example=""),
+    "card.card": Carded(ref="churn/3", markdown="# churn/3\n"),
     "versions.fetch": (VERSION, ()),
     "versions.runs": (REPORT.run,),
+    "subject.listing.erasures": Erasures(erased=(ERASED,), count=1),
     "history.history": History(name="churn", lines=(LINE,)),
     "lineage.lineage": Lineage(
         subject="data.csv",
@@ -108,11 +119,13 @@ CALLS = {
     "fetch": ("fetch", "churn/3"),
     "lineage": ("lineage", "data.csv"),
     "history": ("history", "churn"),
+    "subject": ("subject", "list"),
     "verify": ("verify", "churn/3"),
     "reproduce": ("reproduce", "churn/3"),
     "gate": ("gate", "churn/3"),
     "approve": ("approve", "churn/3", "--reason", "read it"),
     "promote": ("promote", "churn/3"),
+    "serve": ("serve", "churn/1", "--api-key-file", "keys.txt", "--add-key", "ana"),
     "feedback": ("feedback", "churn", "data.csv"),
     "monitor": ("monitor", "churn"),
     "retrain": ("retrain", "churn", "--if-stale"),

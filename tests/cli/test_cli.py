@@ -16,6 +16,7 @@ from nbprod.cli.progress import plain
 from nbprod.cli.show import data_lines, model_lines
 from nbprod.entities import Run, StageRun
 from nbprod.errors import NbprodError, PipelineError
+from nbprod.lifecycle.card import Carded
 from nbprod.lifecycle.report import RunReport
 from nbprod.pipeline.events import CellStarted, StageEnded, StageStarted, StageWaits
 from tests.cli.made import ANSWERS, CALLS, DONE, ENTRY, FAILED
@@ -349,3 +350,30 @@ def test_without_a_terminal_progress_is_a_line_per_event(capsys: pytest.CaptureF
         "prepare: reuse (same key as run r1)",
         "join: skipped (stage 'left' did not succeed)",
     ]
+
+
+@pytest.mark.usefixtures("answers")
+def test_a_card_is_printed_as_markdown_with_how_to_make_a_page_of_it(nbprod: Call) -> None:
+    code, out, err = nbprod("show", "churn/3", "--card")
+    assert (code, out) == (0, "# churn/3\n")
+    assert err.startswith("next: nbprod show churn/3 --card --html card.html")
+
+
+@pytest.mark.usefixtures("answers")
+@pytest.mark.parametrize("option", ["--html", "--markdown"])
+def test_a_card_in_a_file_is_said_to_be_there(nbprod: Call, monkeypatch: pytest.MonkeyPatch, option: str) -> None:
+    def write(ref: str, *, html: str | None, markdown: str | None) -> Carded:
+        return Carded(ref=ref, files=(str(html or markdown),))
+
+    monkeypatch.setattr("nbprod.lifecycle.card.card", write)
+    for more in ((), ("--card",)):
+        code, out, err = nbprod("show", "churn/3", option, "c.out", *more)
+        assert (code, out) == (0, "c.out\n")
+        assert err.startswith("next: nbprod verify churn/3")
+
+
+@pytest.mark.usefixtures("answers")
+def test_with_json_a_card_is_one_document(nbprod: Call) -> None:
+    code, out, _ = nbprod("show", "churn/3", "--card", "--json")
+    assert code == 0
+    assert json.loads(out) == {"ref": "churn/3", "markdown": "# churn/3\n", "files": []}

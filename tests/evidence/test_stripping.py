@@ -21,7 +21,9 @@ def scrap(kind: str, value: Any) -> dict[str, Any]:
 def notebook(*outputs: Any) -> dict[str, Any]:
     cell = {"cell_type": "code", "source": "rows.head()", "outputs": list(outputs), "execution_count": 1}
     note = {"cell_type": "markdown", "source": "# T", "attachments": {"a.png": {"image/png": SECRET}}}
-    return {"cells": [cell, note], "metadata": {"widgets": {"state": SECRET}, "papermill": {"parameters": {"n": 1}}}}
+    cell["metadata"] = {"tags": ["parameters"], "colab": {"outputs": SECRET}}
+    papermill = {"parameters": {"n": 1}, "input_path": {"cells": [{"outputs": [{"text": SECRET}]}]}}
+    return {"cells": [cell, note], "metadata": {"widgets": {"state": SECRET}, "papermill": papermill}}
 
 
 def test_only_metrics_stay() -> None:
@@ -34,6 +36,7 @@ def test_only_metrics_stay() -> None:
     assert list(kept["data"]) == [MIME]
     assert kept["data"][MIME]["data"]["value"] == 0.5
     assert stripped["cells"][0]["source"] == "rows.head()"
+    assert stripped["cells"][0]["metadata"] == {"tags": ["parameters"]}
     assert stripped["metadata"]["papermill"] == {"parameters": {"n": 1}}
     assert SECRET in json.dumps(whole)
 

@@ -21,6 +21,8 @@ from nbprod.trust.keys import Keys
 from tests.functional.conftest import Make
 from tests.functional.project import PROGRAM, Project, parameters
 
+pytestmark = pytest.mark.slow
+
 PREPARE = """
 import pandas as pd
 
@@ -64,8 +66,6 @@ WITHOUT = """
 import sys
 sys.modules["mlflow"] = sys.modules["nbprod.registry.process"] = None
 from nbprod.cli import main
-
-pytestmark = pytest.mark.slow
 main()
 """
 """`nbprod` where whoever asks for MLflow, here or in another process, fails."""

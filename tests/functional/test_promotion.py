@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
+import sys
 import warnings
 from dataclasses import dataclass
 from typing import Any
@@ -162,6 +164,21 @@ def test_what_the_gates_found_is_kept_beside_the_version(story: Story) -> None:
     assert kinds == ["nbprod/gates/1", "nbprod/promotion/1", "nbprod/registration/1"]
     digests = {row["digest"] for row in story.project.document("models")}
     assert {statement["subject"] for statement in found} == digests
+
+
+def test_the_card_of_a_version_tells_what_was_found_and_done_without_mlflow(story: Story) -> None:
+    wanted = "import sys; from nbprod.lifecycle.card import card; card(*sys.argv[1:2], html='c.html', markdown='c.md')"
+    check = f"{wanted}; assert not {{'mlflow', 'pandas', 'numpy'}} & set(sys.modules)"
+    story.project.call(sys.executable, "-P", "-c", check, "churn/2")
+    text = (story.project.root / "c.md").read_text(encoding="utf-8")
+    page = (story.project.root / "c.html").read_text(encoding="utf-8")
+    for said in ("| not_worse_than accuracy | failed |", "signed by a key that is trusted here", "overriding"):
+        assert said in text
+    assert "| g=f | 300 |" in text
+    assert "**Held against:** churn/1" in text
+    assert 'role="img"' in page
+    assert all((story.project.root / name).is_file() for name in re.findall(r"\]\(\./(c-[^)]*)\)", text))
+    assert story.project.document("show", "churn/2", "--card")["ref"] == "churn/2"
 
 
 def test_an_alias_that_was_moved_by_hand_is_found(story: Story) -> None:

@@ -10,6 +10,8 @@ import pytest
 from tests.functional.conftest import Make
 from tests.functional.project import Project, parameters
 
+pytestmark = pytest.mark.slow
+
 PIPELINE = """\
 name: noisy
 stages:
@@ -56,8 +58,6 @@ nbprod.log_metric("rmse", float(((fitted.predict(rows[["a"]]) - rows["y"]) ** 2)
 SHARED = """
 import os
 from pathlib import Path
-
-pytestmark = pytest.mark.slow
 
 
 def noise():

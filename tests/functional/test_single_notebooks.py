@@ -114,6 +114,19 @@ class Ratio(TransformerMixin, BaseEstimator):
 """
 
 
+def test_a_notebook_by_itself_has_a_card_that_says_what_is_unknown(forest: tuple[Project, Any]) -> None:
+    text = forest[0].nbprod("show", "iris/1", "--card").stdout
+    assert text.startswith("---\nlicense: unknown\nlibrary_name: sklearn\n")
+    assert "| trees | test | 5 | - |" in text
+    for said in (
+        "nobody said what it is for",
+        "no input is named",
+        "its pipeline asks for no gates",
+        "there was no git",
+    ):
+        assert said in text
+
+
 def test_a_notebook_whose_model_needs_a_module_beside_it_is_registered_without_a_pipelines_file(
     make_project: Make,
 ) -> None:

@@ -11,17 +11,20 @@ from pathlib import Path
 
 import pytest
 
-from nbprod.errors import RegistryError
-from nbprod.registry.auditing import append_local, local_folder
+from nbprod.entities import Statement
+from nbprod.errors import ArtifactError, RegistryError
+from nbprod.registry.auditing import ERASURES, append_local, local_folder
 from nbprod.registry.database import (
     cache_folder,
     local_aliases,
     local_head,
     local_lines,
     local_path,
+    local_statements,
     mlflow_version,
     prepare,
 )
+from nbprod.registry.statements import STATEMENTS, statement_bytes, statement_name
 
 TABLES = """
 create table alembic_version (version_num text);
@@ -33,6 +36,8 @@ create table experiments (
 insert into experiments values (0, '/somewhere/else', 0, 0, 'Default');
 create table registered_model_aliases (alias text, version integer, name text);
 create table registered_model_tags (key text, value text, name text);
+create table model_versions (name text, version integer, source text, storage_location text);
+create table experiment_tags (key text, value text, experiment_id integer);
 """
 
 
@@ -211,6 +216,18 @@ def test_the_audit_log_is_read_without_mlflow(cache: Path, tmp_path: Path) -> No
     assert (local_lines(path, "fraud"), local_head(path, "fraud")) == ((), "")
 
 
+def test_the_log_of_erasures_is_noted_on_the_experiment(cache: Path, tmp_path: Path) -> None:
+    path, location = tmp_path / "mlflow.db", (tmp_path / "audit").as_uri()
+    prepare(path, tmp_path, Maker())
+    assert local_head(path, ERASURES) == ""
+    audited(path, location)
+    append_local(tmp_path / "audit" / "%3Aerasures", ERASURES, 1, "one")
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("insert into experiment_tags values ('nbprod.audit.head', '1:abc', 7)")
+
+    assert (local_lines(path, ERASURES), local_head(path, ERASURES)) == (("one",), "1:abc")
+
+
 def test_a_log_that_lies_on_a_store_is_left_to_mlflow(cache: Path, tmp_path: Path) -> None:
     prepare(tmp_path / "mlflow.db", tmp_path, Maker())
     audited(tmp_path / "mlflow.db", "s3://bucket/audit")
@@ -243,3 +260,47 @@ def test_a_table_that_is_not_as_expected_is_left_to_mlflow(tmp_path: Path, make:
     assert local_aliases(tmp_path / "mlflow.db") is None
     assert local_lines(tmp_path / "mlflow.db", "churn") is None
     assert local_head(tmp_path / "mlflow.db", "churn") is None
+
+
+def versions(path: Path, *places: tuple[str | None, str | None]) -> None:
+    """A registry whose versions lie at these places: source, and storage location."""
+    Maker()(path)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        for number, place in enumerate(places, 1):
+            connection.execute("insert into model_versions values ('churn', ?, ?, ?)", (number, *place))
+
+
+def state(folder: Path, *made: Statement) -> None:
+    """Write statements beside the version whose folder that is."""
+    beside = folder.parent / STATEMENTS
+    beside.mkdir(parents=True)
+    for statement in made:
+        (beside / statement_name(statement)).write_bytes(statement_bytes(statement))
+
+
+def test_the_statements_beside_a_version_are_read_without_mlflow_by_their_time(tmp_path: Path) -> None:
+    first, second = (Statement(schema=f"nbprod/{i}/1", subject="d", created=f"2026-01-0{i}") for i in (1, 2))
+    at, older = tmp_path / "a b" / "model", tmp_path / "older" / "model"
+    versions(tmp_path / "mlflow.db", ("models:/m-1", at.as_uri()), (str(older), None), (at.parent.as_uri(), None))
+    state(at, second, first)
+    state(older, first)
+    assert local_statements(tmp_path / "mlflow.db", "churn", "1") == (first, second)
+    assert local_statements(tmp_path / "mlflow.db", "churn", "2") == (first,)
+    assert local_statements(tmp_path / "mlflow.db", "churn", "3") == ()
+
+
+def test_a_version_that_lies_elsewhere_is_left_to_mlflow(tmp_path: Path) -> None:
+    versions(tmp_path / "mlflow.db", ("s3://bucket/model", None), ("models:/m-1", None), ("file://host/a/model", None))
+    for number in ("1", "2", "3", "4"):
+        assert local_statements(tmp_path / "mlflow.db", "churn", number) is None
+    assert local_statements(tmp_path / "none.db", "churn", "1") is None
+
+
+def test_a_statement_that_was_changed_is_an_error(tmp_path: Path) -> None:
+    at = tmp_path / "a" / "model"
+    versions(tmp_path / "mlflow.db", (str(at), None))
+    state(at, Statement(schema="nbprod/gates/1", subject="d"))
+    (file,) = (at.parent / STATEMENTS).iterdir()
+    file.write_bytes(file.read_bytes().replace(b"gates", b"hates"))
+    with pytest.raises(ArtifactError, match="is not the one that was written"):
+        local_statements(tmp_path / "mlflow.db", "churn", "1")

@@ -14,8 +14,9 @@ import pytest
 
 from nbprod.digest import sha256_file
 from nbprod.entities import Metric, Statement
-from nbprod.errors import ArtifactError, RegistryError
+from nbprod.errors import AliasConflict, ArtifactError, RegistryError
 from nbprod.registry import head_of
+from nbprod.registry.auditing import ERASURES
 from nbprod.registry.database import local_head, local_lines, prepare
 from tests.registry.made import (
     GIT,
@@ -283,3 +284,16 @@ def test_a_file_that_is_no_database_is_a_registry_error(registry_cache: Path, tm
 
     with pytest.raises(RegistryError, match="not a database"):
         MlflowRegistry(f"sqlite:///{tmp_path}/other.db", tmp_path).versions()
+
+
+def test_the_log_of_erasures_belongs_to_no_model_and_is_read_without_mlflow(registry: Any, tmp_path: Path) -> None:
+    assert (registry.lines(ERASURES), registry.head(ERASURES)) == ((), "")
+    registry.append(ERASURES, 1, '{"one": 1}')
+    registry.append(ERASURES, 2, '{"two": 2}')
+    with pytest.raises(AliasConflict):
+        registry.append(ERASURES, 2, '{"other": 2}')
+
+    path = tmp_path / ".nbprod" / "mlflow.db"
+    assert registry.lines(ERASURES) == local_lines(path, ERASURES) == ('{"one": 1}', '{"two": 2}')
+    assert registry.head(ERASURES) == local_head(path, ERASURES) == head_of(2, '{"two": 2}')
+    assert registry.versions() == ()

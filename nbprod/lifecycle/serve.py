@@ -1,0 +1,288 @@
+"""``nbprod serve``: find the versions, verify copies of them, and let workers answer with them."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import shutil
+import socket
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from nbprod.config import load_project
+from nbprod.entities import Fact, ModelVersion
+from nbprod.errors import ArtifactError, UsageError
+from nbprod.evidence.entry import digest, validate
+from nbprod.evidence.folder import ENTRY
+from nbprod.lifecycle.apart import apart
+from nbprod.lifecycle.following import Follower, first_version
+from nbprod.lifecycle.versions import find_version
+from nbprod.lifecycle.workspace import Workspace, open_existing
+from nbprod.predictions.policy import policy_of
+from nbprod.registry import parse_ref
+from nbprod.registry.database import local_path, local_version
+from nbprod.serving.keys import ApiKeys, add_key
+from nbprod.serving.limits import Limits
+from nbprod.serving.loading import Source, kept_columns, verified
+from nbprod.serving.server import Follow, Plan, listen, warm, work
+from nbprod.serving.signature import read_signature
+
+BUNDLE = "bundle.json"
+"""What a bundle holds beside the folder `model`; see `nbprod.packaging.bundle`."""
+
+PREDICTIONS = "predictions"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What a person asked for.
+
+    Attributes:
+        ref: of a version, or a bundle's folder.
+        shadow: a reference; empty for none.
+        canary: ``REF=10%``; empty for none.
+        predictions: the folder of prediction logs; None for the project's.
+    """
+
+    ref: str
+    host: str = "127.0.0.1"
+    port: int = 8000
+    workers: int = 1
+    shadow: str = ""
+    canary: str = ""
+    predictions: Path | None = None
+    api_keys: Path | None = None
+    certificate: Path | None = None
+    private_key: Path | None = None
+    fsync: Literal["never", "second", "batch"] = "never"
+    limits: Limits = field(default_factory=Limits)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Serving(Fact):
+    """A service that answers.
+
+    Attributes:
+        url: where.
+    """
+
+    ref: str
+    url: str
+    log: str
+    locked: bool
+
+
+def serve(wish: Wish, tell: Callable[[Serving], None]) -> None:
+    """Serve until SIGTERM or SIGINT.
+
+    Args:
+        tell: called once, when it answers.
+
+    Raises:
+        UsageError: there is no such version, or the options do not go together.
+        ArtifactError: a version is not what was registered or signed.
+        DeployError: it cannot be served.
+    """
+    check_wish(wish)
+    with tempfile.TemporaryDirectory(prefix="nbprod-serve-") as scratch:
+        # Several workers are forked later, and OpenMP's threads would not survive that.
+        plan = apart(lambda: _plan(wish, Path(scratch)), meanwhile=warm if wish.workers == 1 else lambda: None)
+        follow = _follower(wish, plan, Path(scratch))
+        listener = listen(wish.host, wish.port)
+        port = listener.getsockname()[1]
+        scheme = "https" if wish.certificate else "http"
+        host = f"[{wish.host}]" if ":" in wish.host else wish.host
+        serving = Serving(
+            ref=plan.answer.ref, url=f"{scheme}://{host}:{port}", log=str(plan.log), locked=wish.api_keys is not None
+        )
+        if wish.workers == 1:
+            work(plan, listener, ready=lambda: tell(serving), follow=follow)
+        else:
+            _workers(plan, listener, lambda: tell(serving), follow)
+
+
+def _workers(plan: Plan, listener: socket.socket, ready: Callable[[], None], follow: Follow | None) -> None:
+    from nbprod.serving.metrics import shared
+    from nbprod.serving.workers import Workers
+
+    slots = shared(plan.workers)
+
+    def one(worker: int, answers: Callable[[], None]) -> None:
+        work(plan, listener, worker=worker, slots=slots, ready=answers, follow=follow)
+
+    Workers(one, plan.workers, drain=plan.limits.drain, ready=ready).run()
+
+
+def new_key(file: Path, name: str) -> str:
+    """Make a key for a caller; see `nbprod.serving.keys.add_key`."""
+    return add_key(file, name)
+
+
+def check_wish(wish: Wish) -> None:
+    """Refuse options that do not go together, before anything is loaded.
+
+    Raises:
+        UsageError: it says which.
+    """
+    _need_packages()
+    if wish.api_keys is None and not is_loopback(wish.host):
+        raise UsageError(
+            f"{wish.host} can be reached from other machines, so callers need keys: make one with --api-key-file FILE "
+            "--add-key NAME, and serve with --api-key-file FILE."
+        )
+    if (wish.certificate is None) != (wish.private_key is None):
+        raise UsageError("--tls-cert and --tls-key belong together.")
+    if wish.api_keys is not None:
+        ApiKeys(wish.api_keys)
+    if wish.canary:
+        read_canary(wish.canary)
+
+
+def _need_packages() -> None:
+    from importlib.util import find_spec
+
+    from nbprod.errors import MissingExtra
+
+    if not all(map(find_spec, ("uvicorn", "uvloop", "httptools", "starlette", "msgspec", "orjson"))):
+        raise MissingExtra("nbprod serve", extra="serve")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches an address."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def read_canary(text: str) -> tuple[str, float]:
+    """A reference and a share from 0 to 1, from ``REF=10%``.
+
+    Raises:
+        UsageError: it is none.
+    """
+    ref, _, share = text.rpartition("=")
+    try:
+        part = float(share.removesuffix("%")) / 100 if share.endswith("%") else float("nan")
+    except ValueError:
+        part = float("nan")
+    if not ref or not 0 < part < 1:
+        raise UsageError(f"--canary is REF=SHARE with a share between 0% and 100%, such as churn/4=10%, not '{text}'.")
+    return ref, part
+
+
+def _plan(wish: Wish, scratch: Path) -> Plan:
+    canary, share = read_canary(wish.canary) if wish.canary else ("", 0.0)
+    options: dict[str, Any] = {
+        "limits": wish.limits, "workers": wish.workers, "api_keys": wish.api_keys, "certificate": wish.certificate,
+        "private_key": wish.private_key, "fsync": wish.fsync, "share": share,
+    }  # fmt: skip
+    if is_folder(wish.ref):
+        if wish.shadow or canary:
+            raise UsageError("a bundle is served by itself: --shadow and --canary need the registry.")
+        source = from_bundle(Path(wish.ref), scratch / "answer")
+        log = (wish.predictions or Path(PREDICTIONS)) / source.name
+        return Plan(answer=source, log=log, retain=policy_of(source.entry).retain, **options)
+    with open_existing() as work:
+        asked = (("answer", wish.ref), ("shadow", wish.shadow), ("canary", canary))
+        sources: dict[str, Any] = {
+            role: from_registry(find_version(_audited(ref, work), work), work, scratch / role)
+            for role, ref in asked
+            if ref
+        }
+        for role, source in sources.items():
+            if source.name != sources["answer"].name:
+                raise UsageError(f"--{role} must be another version of {sources['answer'].name}, not {source.ref}.")
+        log = (wish.predictions or work.project.data / PREDICTIONS) / sources["answer"].name
+    return Plan(log=log, retain=policy_of(sources["answer"].entry).retain, **sources, **options)
+
+
+def _audited(text: str, work: Workspace) -> str:
+    """A reference without an alias: the version at which the audit log left it."""
+    ref = parse_ref(text)
+    return f"{ref.name}/{first_version(work, ref.name, ref.alias)}" if ref.alias else text
+
+
+def _follower(wish: Wish, plan: Plan, scratch: Path) -> Follow | None:
+    """What follows the alias, if one was asked for."""
+    if is_folder(wish.ref) or not (alias := parse_ref(wish.ref).alias):
+        return None
+
+    def bring(text: str, target: Path) -> Source:
+        with open_existing() as opened:
+            return from_registry(find_version(text, opened), opened, target)
+
+    follower = Follower(project=load_project(), name=plan.answer.name, alias=alias, bring=bring, scratch=scratch)
+    return follower.begin
+
+
+def is_folder(ref: str) -> bool:
+    """Whether a bundle or a registered folder is meant."""
+    folder = Path(ref)
+    return folder.is_dir() and ((folder / BUNDLE).is_file() or (folder / ENTRY).is_file())
+
+
+def from_bundle(folder: Path, target: Path) -> Source:
+    """A copy of a bundle's model, or of a registered folder, verified."""
+    about = json.loads((folder / BUNDLE).read_text(encoding="utf-8")) if (folder / BUNDLE).is_file() else {}
+    inside = folder / "model" if about else folder
+    try:
+        entry = validate(json.loads((inside / ENTRY).read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise ArtifactError("is no bundle: its registry entry cannot be read.", file=str(folder)) from error
+    version = str(about.get("version", "0"))
+    if about and (about.get("name") != entry["name"] or about.get("entry") != digest(entry)):
+        raise ArtifactError(f"is not the bundle that was built: its {BUNDLE} is about another entry.", file=str(folder))
+    return _copied(inside, target, name=entry["name"], version=version)
+
+
+def from_registry(version: ModelVersion, work: Workspace, target: Path) -> Source:
+    """A copy of a registered version, verified.
+
+    Raises:
+        ArtifactError: it is not what was registered or signed.
+    """
+    with registered_folder(version, work, target.parent) as folder:
+        source = _copied(folder, target, name=version.name, version=version.version)
+    if source.digest != version.digest:
+        raise ArtifactError(f"the entry of {version.ref} is not the one that was registered: its digest differs.")
+    return source
+
+
+@contextmanager
+def registered_folder(version: ModelVersion, work: Workspace, scratch: Path) -> Iterator[Path]:
+    """Where a version's files are: in a local registry itself, else brought from the registry."""
+    path = local_path(work.project.registry_uri())
+    local = local_version(path, version.name, version.version) if path is not None else None
+    if local is not None:
+        yield local
+        return
+    from nbprod.lifecycle.services import open_registry
+
+    brought = Path(tempfile.mkdtemp(prefix="brought-", dir=scratch))
+    with open_registry(work.project) as registry:
+        yield Path(registry.download(version.name, version.version, str(brought)))
+    shutil.rmtree(brought, ignore_errors=True)
+
+
+def _copied(folder: Path, target: Path, *, name: str, version: str) -> Source:
+    """Copy first and verify the copy, so that what is loaded is what was verified."""
+    shutil.copytree(folder, target)
+    try:
+        entry = validate(json.loads((target / ENTRY).read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise ArtifactError(f"the registry entry of {name}/{version} cannot be read.") from error
+    signed = verified(target, entry, ref=f"{name}/{version}")
+    return Source(
+        name=name, version=version, digest=digest(entry), folder=target, entry=entry, signed=signed,
+        kept=kept_columns(entry, _inputs(entry)),
+    )  # fmt: skip
+
+
+def _inputs(entry: Any) -> tuple[str, ...]:
+    signature = read_signature(entry)
+    return signature.names or ((signature.tensor.name or "rows",) if signature.tensor else ())

@@ -1,0 +1,1 @@
+"""Personal data: find a subject, erase, prove that nothing is left."""
