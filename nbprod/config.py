@@ -41,6 +41,7 @@ class Settings:
         strict: gates, cards and clean sources are required to promote.
         licenses: the licences that data may have, as SPDX identifiers or URLs; empty for any. In the environment they
             are separated by commas.
+        dask_scheduler: address of the Dask scheduler that ``--engine dask`` uses, such as ``tcp://host:8786``.
     """
 
     registry: str = ""
@@ -51,6 +52,7 @@ class Settings:
     timeout: float = 0.0
     strict: bool = False
     licenses: tuple[str, ...] = ()
+    dask_scheduler: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

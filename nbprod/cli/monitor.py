@@ -10,7 +10,7 @@ from nbprod.cli import render
 from nbprod.cli.options import as_json
 
 if TYPE_CHECKING:
-    from nbprod.lifecycle.monitor import Health
+    from nbprod.lifecycle.health import Health
     from nbprod.monitoring.facts import MonitorReport
 
 COLOURS = {"OK": "green", "INSUFFICIENT": "bright_black", "WARN": "yellow", "ALARM": "red", "ERROR": "red"}
@@ -24,6 +24,8 @@ BAD = {"alarm": ("ALARM", "ERROR"), "warn": ("ALARM", "WARN", "ERROR")}
 @click.option("--window", default="", metavar="AGE", help="How long a window is, such as 1d.")
 @click.option("--input", "files", multiple=True, type=click.Path(exists=True), help="Compare a file; not the log.")
 @click.option("--labels", multiple=True, type=click.Path(exists=True), help="A file that says what was true.")
+@click.option("--engine", type=click.Choice(["local", "dask"]), default="local", help="Where files are counted.")
+@click.option("--predictions", multiple=True, metavar="URL", help="Where the logs are; .nbprod/predictions by default.")
 @click.option("--html", metavar="FILE", help="Write a page with plots, which needs nothing else.")
 @click.option("--prometheus", metavar="FILE", help="Write metrics in Prometheus's text format.")
 @click.option("--webhook", metavar="URL|$NAME", help="Tell this webhook, and not the policy's.")
@@ -34,7 +36,7 @@ def command(name: str | None, fail_on: str | None, as_json: bool, **options: Any
 
     It needs only the registry and the prediction log: the policy stands in the entry.
     """
-    from nbprod.lifecycle.monitor import look
+    from nbprod.lifecycle.health import look
 
     found = look(name, **options)
     if as_json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +18,18 @@ LIMIT = 200_000
 """So many rows at most: a share of them is known to a fifth of a percent, and memory does not grow with a window."""
 
 
+def numbers_of_rows(first: int, count: int) -> Array:
+    """The numbers that rows of a stream draw, by their places: from 0 to 1, the same whoever reads which part of it."""
+    import numpy as np
+
+    return np.random.Generator(np.random.PCG64(0).advance(first)).random(count)
+
+
 @dataclass(slots=True, kw_only=True)
 class Drawn:
     """Rows as they come, of which each draws a number and the lowest stay.
 
-    Numbers come from one seed and the order of the rows, so that no regularity of theirs decides who stays.
+    Numbers come from the rows' places alone, so that no regularity of theirs decides who stays.
 
     Attributes:
         seen: all rows that came.
@@ -33,7 +41,6 @@ class Drawn:
     below: float = 1.0
     parts: list[pa.Table] = field(default_factory=list)
     numbers: list[Array] = field(default_factory=list)
-    chance: np.random.Generator | None = None
 
     @property
     def whole(self) -> bool:
@@ -45,30 +52,33 @@ class Drawn:
         """How many stayed."""
         return sum(part.num_rows for part in self.parts)
 
-    def add(self, rows: pa.Table) -> None:
-        """More rows of the stream."""
+    def add(self, rows: pa.Table, numbers: Array) -> None:
+        """More rows of the stream, with what they drew."""
+        self.join(Drawn(limit=self.limit, seen=rows.num_rows, parts=[rows], numbers=[numbers]))
+
+    def join(self, other: Drawn) -> None:
+        """The rows of the part of the stream that comes next."""
         import numpy as np
 
-        self.chance = self.chance or np.random.default_rng(0)
-        self.seen += rows.num_rows
-        self.parts.append(rows)
-        self.numbers.append(self.chance.random(rows.num_rows))
+        first = len(self.parts)
+        self.seen += other.seen
+        self.parts += other.parts
+        self.numbers += other.numbers
         if self.whole:
             return
         if self.below < 1:
-            self._thin(len(self.parts) - 1)
+            self._thin(range(first, len(self.parts)))
         if self.kept > self.limit:
-            numbers = np.concatenate(self.numbers)
-            self.below = float(np.partition(numbers, self.limit)[self.limit])
-            for place in range(len(self.parts)):
-                self._thin(place)
+            self.below = float(np.partition(np.concatenate(self.numbers), self.limit)[self.limit])
+            self._thin(range(len(self.parts)))
 
-    def _thin(self, place: int) -> None:
+    def _thin(self, places: Iterable[int]) -> None:
         import pyarrow as pa
 
-        stay = self.numbers[place] < self.below
-        self.parts[place] = self.parts[place].filter(pa.array(stay))
-        self.numbers[place] = self.numbers[place][stay]
+        for place in places:
+            stay = self.numbers[place] < self.below
+            self.parts[place] = self.parts[place].filter(pa.array(stay))
+            self.numbers[place] = self.numbers[place][stay]
 
     def table(self) -> pa.Table:
         """Those that stayed, in their order."""

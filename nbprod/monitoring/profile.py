@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from nbprod.entities import Fact
 from nbprod.errors import ArtifactError
 from nbprod.monitoring.columns import LEAST, Column, binned, counted, merged
-from nbprod.monitoring.drawn import Drawn
+from nbprod.monitoring.drawn import Drawn, numbers_of_rows
 from nbprod.monitoring.suppressing import suppressed
 from nbprod.stats.groups import GroupValue
 
@@ -127,7 +127,7 @@ def reference_of(tables: Iterable[pa.Table], columns: Sequence[str], *, dataset:
     own = {name: suppressed(column) for name, column in found.columns.items()}
     some = Drawn(limit=REPEATED)
     for table in tables:
-        some.add(table.select(list(own)))
+        some.add(table.select(list(own)), numbers_of_rows(some.seen, table.num_rows))
     repeated = repeated_share(some.table(), list(own))
     return Profile(dataset=dataset, rows=found.rows, columns=own, repeated=repeated)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from nbprod.monitoring.drawn import LIMIT, Drawn
+from nbprod.monitoring.drawn import LIMIT, Drawn, numbers_of_rows
 from nbprod.monitoring.drift import compare
 from nbprod.monitoring.estimate import estimated
 from nbprod.monitoring.facts import Drift, Window
@@ -19,7 +19,10 @@ from nbprod.monitoring.quality import quality_of
 from nbprod.stats.intervals import normal_quantile
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
+
+    Array = np.ndarray[Any, Any]
 
 TRUTH = "truth"
 OUTCOME = "outcome."
@@ -56,7 +59,10 @@ class Plan:
 class Gathered:
     """The rows of one window as they come: all are counted, and what measuring needs is kept of no more than so many.
 
+    Parts that others gathered are joined: the result is that of gathering all rows in one place.
+
     Attributes:
+        place: of the first row, if this is a part of a window.
         every: drawn from all rows.
         known: drawn from those of which a truth or an outcome is known, since labels may be few.
         labelled: rows whose truth is known.
@@ -71,6 +77,7 @@ class Gathered:
     every: Drawn = field(default_factory=Drawn)
     known: Drawn = field(default_factory=Drawn)
     labelled: int = 0
+    place: int = 0
     some: Drawn = field(default_factory=lambda: Drawn(limit=REPEATED))
 
     def add(self, rows: pa.Table, plan: Plan, *, inputs: Sequence[str] = ()) -> None:
@@ -79,26 +86,36 @@ class Gathered:
         Args:
             inputs: columns that are kept too, since the model is to be asked.
         """
+        numbers = numbers_of_rows(self.place + self.profile.rows, rows.num_rows)
         self.profile = merge(self.profile, profile_of(rows, plan.reference, threads=2 if rows.num_rows > 20_000 else 1))
         wanted = {PREDICTION, SCORE, TRUTH, *plan.groups, *inputs}
         kept = rows.select([n for n in rows.column_names if n in wanted or n.startswith(OUTCOME)])
-        self.every.add(kept)
-        self._know(kept)
-        self.some.add(rows.select([name for name in plan.reference.columns if name in rows.column_names]))
+        self.every.add(kept, numbers)
+        self._know(kept, numbers)
+        self.some.add(rows.select([name for name in plan.reference.columns if name in rows.column_names]), numbers)
 
-    def _know(self, rows: pa.Table) -> None:
+    def _know(self, rows: pa.Table, numbers: Array) -> None:
+        import numpy as np
+        import pyarrow as pa
         import pyarrow.compute as pc
 
         told = [name for name in rows.column_names if name == TRUTH or name.startswith(OUTCOME)]
         if not told:
             return
-        there = [pc.is_valid(rows[name]) for name in told]
+        known = np.zeros(rows.num_rows, dtype=bool)
+        for name in told:
+            known |= pc.invert(pc.is_null(rows[name], nan_is_null=True)).to_numpy()
         if TRUTH in told:
-            self.labelled += pc.sum(pc.invert(pc.is_null(rows[TRUTH], nan_is_null=True))).as_py() or 0
-        any_known = there[0]
-        for one in there[1:]:
-            any_known = pc.or_(any_known, one)
-        self.known.add(rows.filter(any_known))
+            self.labelled += rows.num_rows - (pc.sum(pc.is_null(rows[TRUTH], nan_is_null=True)).as_py() or 0)
+        self.known.add(rows.filter(pa.array(known)), numbers[known])
+
+    def join(self, other: Gathered) -> None:
+        """The part of the window that comes next."""
+        self.profile = merge(self.profile, other.profile)
+        self.labelled += other.labelled
+        for own, more in ((self.every, other.every), (self.known, other.known), (self.some, other.some)):
+            own.limit = more.limit
+            own.join(more)
 
     @property
     def told(self) -> pa.Table:

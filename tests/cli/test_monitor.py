@@ -10,8 +10,8 @@ import pytest
 
 from nbprod.cli import main
 from nbprod.errors import ArtifactError
-from nbprod.lifecycle import monitor as lifecycle
-from nbprod.lifecycle.monitor import Found, Health
+from nbprod.lifecycle import health as lifecycle
+from nbprod.lifecycle.health import Found, Health
 from nbprod.monitoring.facts import Check, MonitorReport, Window
 
 CHECK = Check(area="drift", name="age", status="ALARM", why="it drifted.")

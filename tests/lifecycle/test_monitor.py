@@ -17,9 +17,11 @@ import pytest
 from nbprod.digest import sha256_bytes
 from nbprod.entities import ModelVersion
 from nbprod.errors import ArtifactError, PipelineError, UsageError
-from nbprod.lifecycle import monitor as lifecycle
+from nbprod.lifecycle import health as lifecycle
+from nbprod.lifecycle import monitor as looking
 from nbprod.lifecycle.monitor import Looked, Request, look_at
-from nbprod.lifecycle.observed import files_of, profile_bytes, typed
+from nbprod.lifecycle.observed import profile_bytes, typed
+from nbprod.lifecycle.partitions import files_of
 from nbprod.lifecycle.workspace import Workspace, open_workspace
 from nbprod.monitoring.facts import Check
 from nbprod.monitoring.profile import Profile, write_profile
@@ -240,9 +242,9 @@ def test_what_makes_no_sense_is_refused(work: Workspace) -> None:
         look(work, window="soon")
     with pytest.raises(UsageError, match="--since must be an age"):
         look(work, since="yesterday")
-    with pytest.raises(UsageError, match="--since is about the log"):
+    with pytest.raises(UsageError, match="--since is about the log, and --input names files"):
         look(work, files=(name,), since="3d")
-    with pytest.raises(UsageError, match="1 files of rows and 2 of labels"):
+    with pytest.raises(UsageError, match="--input names 1 and --labels 2 files"):
         look(work, files=(name,), labels=(name, name))
     Path("bad.parquet").write_bytes(b"no")
     with pytest.raises(ArtifactError, match="cannot be read as a table"):
@@ -288,6 +290,7 @@ def test_one_model_that_fails_does_not_stop_the_rest(
 
     monkeypatch.setattr(lifecycle, "_names", lambda _: ["broken", "churn"])
     monkeypatch.setattr(lifecycle, "version_of", find)
+    monkeypatch.setattr(looking, "version_of", find)
     found = lifecycle.look(None, all_=True, prometheus=str(tmp_path / "metrics.prom"))
     assert [(row.name, row.status) for row in found.rows] == [("broken", "ERROR"), ("churn", "INSUFFICIENT")]
     assert found.rows[0].why == "its bytes are not there."
@@ -299,7 +302,7 @@ def test_one_model_that_fails_does_not_stop_the_rest(
 
 
 def test_a_webhook_that_is_down_does_not_lose_the_report(work: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lifecycle, "version_of", lambda *_: version())
+    monkeypatch.setattr(looking, "version_of", lambda *_: version())
     monkeypatch.setattr("nbprod.monitoring.notify.PAUSE", 0.001)
     name = file(rows(600, income=None))
     found = lifecycle.look("churn", files=(name,), webhook="http://127.0.0.1:1/x", html="page.html")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nbprod.monitoring.drawn import Drawn
+from nbprod.monitoring.drawn import Drawn, numbers_of_rows
 from nbprod.monitoring.facts import Window
 from nbprod.monitoring.windows import Gathered, seen
 from tests.monitoring.made import NOW, plan, rows
@@ -17,8 +17,9 @@ from tests.monitoring.made import NOW, plan, rows
 def drawn(numbers: np.ndarray, sizes: list[int], *, limit: int) -> Drawn:
     made, place = Drawn(limit=limit), 0
     for size in [*sizes, len(numbers)]:
-        made.add(pa.table({"n": numbers[place : place + size]}))
-        place += size
+        part = pa.table({"n": numbers[place : place + size]})
+        made.add(part, numbers_of_rows(place, part.num_rows))
+        place += part.num_rows
     return made
 
 
@@ -41,6 +42,20 @@ def test_a_regularity_of_the_rows_does_not_decide_who_stays() -> None:
     stayed = made.table()["n"].to_numpy()
     assert len(stayed) == 10_000
     assert stayed.mean() == pytest.approx(0.5, abs=0.02)
+
+
+@settings(deadline=None)
+@given(count=st.integers(0, 300), cuts=st.lists(st.integers(0, 300), max_size=4), limit=st.integers(1, 200))
+def test_parts_that_are_joined_are_the_stream_that_was_not_cut(count: int, cuts: list[int], limit: int) -> None:
+    numbers = np.arange(count)
+    joined, ends = Drawn(limit=limit), sorted(min(cut, count) for cut in cuts)
+    for begin, end in zip([0, *ends], [*ends, count], strict=True):
+        part = Drawn(limit=limit)
+        part.add(pa.table({"n": numbers[begin:end]}), numbers_of_rows(begin, end - begin))
+        joined.join(part)
+    whole = drawn(numbers, [], limit=limit)
+    assert joined.table().equals(whole.table())
+    assert (joined.seen, joined.whole) == (whole.seen, whole.whole)
 
 
 def large(limit: int) -> Window:
