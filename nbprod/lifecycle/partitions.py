@@ -166,7 +166,7 @@ def from_files(plan: Plan, model: Model, seen: Observation, *, now: float, run: 
     for path in seen.files:
         if not path.is_file():
             raise ArtifactError("is not there.", file=str(path))
-    digests = list(run(sha256_file, seen.files))
+    digests = list(run(sha256_file, [path.resolve() for path in seen.files]))
     files = [
         Partition(
             path=path.resolve(), plan=plan, inputs=tuple(model.columns), target=seen.target,
@@ -279,7 +279,9 @@ def on_dask(project: Project) -> Iterator[Run]:
         raise MissingExtra("--engine dask", extra="dask") from error
     try:
         client: Any = Client(address, timeout=PATIENCE, set_as_default=False)  # type: ignore[no-untyped-call]
-    except (OSError, ValueError, TimeoutError) as error:
+    except ValueError as error:
+        raise UsageError(f"'{address}' is no address of a Dask scheduler, such as tcp://host:8786.") from error
+    except OSError as error:
         raise RunError(f"the Dask scheduler at {address} does not answer: is it running?") from error
 
     def run(function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
@@ -296,6 +298,10 @@ def _result(future: Any) -> Any:
 
     try:
         return future.result()
+    except ArtifactError as error:
+        if not Path(error.file or "").is_file():
+            raise
+        raise ArtifactError(f"on a worker of Dask: {error.message}", file=error.file) from error
     except KilledWorker as error:
         raise RunError("the workers of Dask died of a partition: give them more memory.") from error
     except ModuleNotFoundError as error:

@@ -21,7 +21,6 @@ from nbprod.lifecycle import health as lifecycle
 from nbprod.lifecycle import monitor as looking
 from nbprod.lifecycle.monitor import Looked, Request, look_at
 from nbprod.lifecycle.observed import profile_bytes, typed
-from nbprod.lifecycle.partitions import files_of
 from nbprod.lifecycle.workspace import Workspace, open_workspace
 from nbprod.monitoring.facts import Check
 from nbprod.monitoring.profile import Profile, write_profile
@@ -272,12 +271,6 @@ def test_a_profile_that_is_missing_damaged_or_of_another_schema_is_told(work: Wo
     (work.project.data / "monitor/churn" / f"profile-{sha256_bytes(newer)}.json").write_bytes(newer)
     with pytest.raises(ArtifactError, match="upgrade nbprod"):
         look(work, found=other)
-
-
-def test_a_folder_stands_for_its_tables(tmp_path: Path) -> None:
-    for name in ("b.csv", "a.parquet", "notes.txt"):
-        (tmp_path / name).write_text("")
-    assert [path.name for path in files_of([str(tmp_path)])] == ["a.parquet", "b.csv"]
 
 
 def test_one_model_that_fails_does_not_stop_the_rest(
