@@ -166,6 +166,4 @@ def _told(looked: Looked, webhook: str | None) -> Looked:
 
 def _write(looked: Looked, *, html: str | None) -> None:
     if html:
-        from nbprod.monitoring.page import page
-
-        write_text(Path(html), page(looked.report, looked.reference, looked.current))
+        write_text(Path(html), looked.page())

@@ -62,6 +62,12 @@ class Looked:
     kept: str = ""
     policy: MonitorPolicy = field(default_factory=MonitorPolicy)
 
+    def page(self) -> str:
+        """The report as a page of HTML that needs nothing else."""
+        from nbprod.monitoring.page import page
+
+        return page(self.report, self.reference, self.current)
+
 
 def monitor(name: str, request: Request) -> Looked:
     """Look at a model's champion, or at its newest version if it has none, or at the version that is named.

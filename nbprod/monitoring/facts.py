@@ -142,7 +142,8 @@ class MonitorReport(Fact):
         if self.status == "OK" or not bad:
             return f"{len(self.checks)} checks, nothing is wrong."
         more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
-        return f"{bad[0].area} {bad[0].name}: {bad[0].why}{more}"
+        name = "" if f"'{bad[0].name}'" in bad[0].why else f" {bad[0].name}"
+        return f"{bad[0].area}{name}: {bad[0].why}{more}"
 
 
 def worst(statuses: Iterable[Status], *, default: Status = "INSUFFICIENT") -> Status:
