@@ -42,7 +42,7 @@ def command(name: str | None, fail_on: str | None, as_json: bool, **options: Any
     if as_json:
         render.document(found.document)
     elif found.report is not None:
-        print_report(found.report, kept=found.kept)
+        print_report(found.report, kept=found.kept, page=options["html"])
     else:
         print_health(found.rows)
     if fail_on and any(row.status in BAD[fail_on] for row in found.rows):
@@ -54,7 +54,7 @@ def status_word(text: str) -> str:
     return click.style(text, fg=COLOURS.get(text))
 
 
-def print_report(report: MonitorReport, *, kept: str) -> None:
+def print_report(report: MonitorReport, *, kept: str, page: str | None = None) -> None:
     """A table of what was found, the worst first."""
     last = report.windows[-1] if report.windows else None
     rows = f"; the last window is {last.label} with {last.rows:,} rows" if last else ""
@@ -66,6 +66,8 @@ def print_report(report: MonitorReport, *, kept: str) -> None:
     for problem in report.problems:
         click.echo(f"{click.style('warning:', fg='yellow', bold=True)} {problem}", err=True)
     click.echo(f"kept: {kept}", err=True)
+    if page:
+        click.echo(f"page: {page}", err=True)
     words = ("nbprod", "monitor", report.name, "--html", "monitor.html")
     render.next_step(render.shell(*words) if report.source == "log" else "nbprod models --health")
 

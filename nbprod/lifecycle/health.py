@@ -106,6 +106,8 @@ def look(
         raise UsageError("name a model, or say --all.")
     if name is None and (html or options.get("files") or options.get("labels")):
         raise UsageError("--html, --input and --labels are about one model: name it.")
+    if webhook and not webhook.startswith(("$", "https://", "http://")):
+        raise UsageError("--webhook must be a URL that begins with https://, or $NAME of a variable that holds one.")
     request = Request(**options)
     if name is not None:
         looked = _told(monitor(name, request), webhook)

@@ -150,6 +150,8 @@ def _plan(entry: Mapping[str, Any], reference: Profile, policy: MonitorPolicy, *
     """Only columns that can be there: what the log's own policy keeps, and never the target."""
     inputs = [str(item["name"]) for item in entry["model"]["signature"]["inputs"] or () if item.get("name")]
     wanted = list(log_policy_of(entry).kept(inputs, marked_columns(entry)) if logged else inputs)
+    truth = reference.columns.get(str(entry["model"]["target"]))
+    classes = truth.values if truth is not None and truth.kind == "category" and not truth.other else ()
     columns = {name: column for name, column in reference.columns.items() if name in wanted}
     if logged and set(columns) != set(reference.columns):
         reference = replace(reference, repeated=None)  # that was found in all columns
@@ -160,6 +162,7 @@ def _plan(entry: Mapping[str, Any], reference: Profile, policy: MonitorPolicy, *
         policy=policy,
         columns=tuple(columns),
         groups=tuple(policy.fairness.columns or entry["model"]["groups"]),
+        classes=classes,
         metrics=tuple(dict.fromkeys([*names, *policy.performance.metrics, *policy.performance.floor])),
     )
 
@@ -223,6 +226,7 @@ def _subject(work: Workspace, version: ModelVersion, plan: Plan, *, gaps: tuple[
         data_until=max((day for day in days if day is not None), default=None),
         newer=tuple(_newer(work, entry)),
         gaps=gaps,
+        classes=plan.classes,
     )
 
 

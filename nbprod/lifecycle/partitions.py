@@ -121,7 +121,10 @@ def _tables(part: Partition) -> Iterator[pa.Table]:
             for batch in file.iter_batches(BATCH, columns=own, row_groups=groups):
                 yield pa.Table.from_batches([batch])
     except (OSError, ValueError) as error:
-        raise ArtifactError(f"cannot be read as a table ({type(error).__name__}).", file=str(part.path)) from error
+        kind = type(error).__name__
+        raise ArtifactError(
+            f"cannot be read as a table ({kind}): is it what its name says?", file=str(part.path)
+        ) from error
 
 
 def _is_parquet(path: Path) -> bool:

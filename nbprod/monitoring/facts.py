@@ -80,6 +80,7 @@ class Window(Fact):
         label: how a person calls it.
         start, end: Unix seconds; of a file the time at which it was looked at.
         labelled: rows whose truth is known.
+        foreign: rows whose truth is none of the model's classes, or no number; `example` is one. They do not count.
         outside: share of rows with a value that the reference does not have.
         vanished: columns that no row has.
         estimates: metric -> what it is believed to be, without labels.
@@ -94,6 +95,8 @@ class Window(Fact):
     end: float
     rows: int
     labelled: int = 0
+    foreign: int = 0
+    example: str = ""
     outside: float = 0.0
     repeated: float | None = None
     vanished: tuple[str, ...] = ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from nbprod.monitoring.facts import AREAS, ORDER, Check, Drift, Status, Window, percent, worst
 from nbprod.monitoring.fairness import check_fairness
@@ -27,6 +27,7 @@ class Subject:
         newer: datasets of which there are newer bytes than it was trained on.
         gaps: labels of windows in which nothing was recorded.
         main: its main metric.
+        classes: all values that a truth can have; empty if they are not all known.
     """
 
     reference: Profile
@@ -36,7 +37,7 @@ class Subject:
     data_until: float | None = None
     newer: tuple[str, ...] = ()
     gaps: tuple[str, ...] = ()
-    groups: tuple[str, ...] = field(default=())
+    classes: tuple[str, ...] = ()
 
 
 def judged(subject: Subject, windows: Sequence[Window], *, now: float) -> tuple[tuple[Window, ...], tuple[Check, ...]]:
@@ -81,8 +82,8 @@ def _traffic(subject: Subject, windows: Sequence[Window]) -> Iterator[Check]:
         windowed = f"in {len(gaps)} windows: {shown}" if windows else shown
         why = f"nothing was recorded {windowed}."
         yield Check(area="traffic", name="gaps", status=status, why=why, value=float(len(gaps)), limit=0.0)
-    elif not rows:
-        yield Check(area="traffic", name="rows", status="ALARM", why="there are no rows.")
+    elif not windows[-1].rows:
+        yield Check(area="traffic", name="rows", status="ALARM", why=f"there are no rows in {windows[-1].label}.")
     else:
         words = "1 window" if len(windows) == 1 else f"{len(windows)} windows"
         yield Check(area="traffic", name="rows", status="OK", why=f"{rows:,} rows in {words}.", value=float(rows))
@@ -125,6 +126,7 @@ def _drifted(name: str, recent: Sequence[dict[str, Drift]], subject: Subject) ->
 def _performance(subject: Subject, windows: Sequence[Window]) -> Iterator[Check]:
     """Of the last window that has enough labels, since labels come late."""
     policy, known = subject.policy.performance, subject.reference.performance
+    yield from _foreign(windows[-1], subject)
     labelled = [window for window in windows if window.labelled >= policy.min_rows and window.metrics]
     if not labelled:
         rows = sum(window.labelled for window in windows)
@@ -135,6 +137,16 @@ def _performance(subject: Subject, windows: Sequence[Window]) -> Iterator[Check]
     for name, found in last.metrics.items():
         if name in policy.floor or name == subject.main or name in policy.metrics or not subject.main:
             yield _metric(name, found, known.metric(name) if known else None, subject, last.label)
+
+
+def _foreign(last: Window, subject: Subject) -> Iterator[Check]:
+    """Of labels that mean nothing to the model."""
+    if not last.foreign:
+        return
+    known = subject.reference.performance
+    kind = "numbers" if known and known.task == "values" else f"of its classes ({', '.join(subject.classes)})"
+    why = f"{last.foreign:,} labels are none {kind}, such as '{last.example}': they do not count."
+    yield Check(area="performance", name="labels", status="WARN", why=why.replace("none numbers", "no numbers"))
 
 
 def _metric(name: str, found: Measured, before: Measured | None, subject: Subject, label: str) -> Check:

@@ -36,6 +36,7 @@ class Plan:
         groups: columns by which fairness is judged.
         metrics: names of metrics that are followed.
         columns: inputs of the model that a test may drift in.
+        classes: all values that a truth can have, as text; empty if they are not all known.
     """
 
     reference: Profile
@@ -43,6 +44,7 @@ class Plan:
     columns: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     metrics: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
 
     @property
     def task(self) -> str:
@@ -260,16 +262,41 @@ def _answers(table: pa.Table, plan: Plan) -> Answers | None:
         task=plan.task,
         positive=plan.positive,
         prediction=column_labels(table[PREDICTION], plan.task),
-        truth=column_labels(table[TRUTH], plan.task) if TRUTH in names else None,
+        truth=_truth(table, plan) if TRUTH in names else None,
         score=score,
         groups={name: column_labels(table[name], "classes") for name in plan.groups if name in names},
     )
+
+
+def _truth(table: pa.Table, plan: Plan) -> Array:
+    """What was true of rows; None where it is no class."""
+    import numpy as np
+
+    found = column_labels(table[TRUTH], plan.task)
+    if plan.classes and plan.task != "values":
+        found[~np.isin(found.astype(str), plan.classes)] = None
+    return found
+
+
+def _foreign(told: pa.Table, plan: Plan) -> dict[str, Any]:
+    """How many truths are none, and one of them."""
+    import numpy as np
+    import pyarrow.compute as pc
+
+    if TRUTH not in told.column_names:
+        return {}
+    there = pc.invert(pc.is_null(told[TRUTH], nan_is_null=True)).to_numpy()
+    known = _truth(told, plan)
+    good = np.isfinite(known) if plan.task == "values" else np.array([value is not None for value in known], dtype=bool)
+    places = np.flatnonzero(there & ~good)
+    return {"foreign": len(places), "example": str(told[TRUTH][int(places[0])].as_py())[:40]} if len(places) else {}
 
 
 def _measured(gathered: Gathered, plan: Plan) -> dict[str, Any]:
     answers, performance = _answers(gathered.every.table(), plan), plan.reference.performance
     if answers is None or performance is None:
         return {}
+    strange: Any = _foreign(gathered.told, plan)
     known = answers.known()
     if not gathered.every.whole and (drawn := _answers(gathered.known.table(), plan)) is not None:
         known = drawn.known()
@@ -280,6 +307,7 @@ def _measured(gathered: Gathered, plan: Plan) -> dict[str, Any]:
     fair = plan.policy.fairness.metrics or FAIR[answers.task]
     return {
         "labelled": known.rows if gathered.every.whole else gathered.labelled,
+        **strange,
         "metrics": metrics,
         "estimates": estimated(names, answers, performance) if answers.rows >= plan.policy.drift.min_rows else {},
         "groups": grouped(answers, known, plan.groups, fair, min_rows=plan.policy.fairness.min_rows),
