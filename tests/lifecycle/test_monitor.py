@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
+import nbprod
 from nbprod.digest import sha256_bytes
 from nbprod.entities import ModelVersion
 from nbprod.errors import ArtifactError, PipelineError, UsageError
@@ -22,6 +25,7 @@ from nbprod.lifecycle import monitor as looking
 from nbprod.lifecycle.monitor import Looked, Request, look_at
 from nbprod.lifecycle.observed import profile_bytes, typed
 from nbprod.lifecycle.workspace import Workspace, open_workspace
+from nbprod.monitoring.columns import Column
 from nbprod.monitoring.facts import Check
 from nbprod.monitoring.profile import Profile, write_profile
 from nbprod.predictions.feedback import Feedback, FeedbackLog
@@ -303,6 +307,63 @@ def test_a_webhook_that_is_down_does_not_lose_the_report(work: Workspace, monkey
     assert "127.0.0.1 could not be told" in found.report.problems[-1]
     assert found.report.problems == tuple(json.loads(Path(found.kept).read_text())["problems"])
     assert "<svg" in Path("page.html").read_text()
+
+
+def test_a_log_may_be_at_any_url(work: Workspace, tmp_path: Path) -> None:
+    log(work, rows(600, seed=1))
+    folder = folder_of(work.project.data, "churn")
+    memory = fsspec.filesystem("memory")
+    memory.put(str(folder), "/elsewhere/churn", recursive=True)
+    expected = look(work).report.windows
+    shutil.rmtree(folder)
+    assert look(work).report.windows == ()
+    assert look(work, predictions=("memory://elsewhere",)).report.windows == expected
+    memory.rm("/elsewhere", recursive=True)
+    with pytest.raises(UsageError, match="nonsense://x/churn cannot be opened: Protocol not known: nonsense"):
+        look(work, predictions=("nonsense://x",))
+
+
+def test_the_library_gives_the_same_report_and_its_page(work: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(looking, "version_of", lambda *_: version())
+    path = Path(file(rows(600, income=None)))
+    looked = nbprod.monitor("churn", files=[path])
+    assert looked.report.status == "ALARM"
+    assert [window.label for window in looked.report.windows] == [path.name]
+    assert looked.page().startswith("<!doctype html>")
+    assert nbprod.monitor("churn", since="40h", window="12h").report.source == "log"
+
+
+def test_a_webhook_must_be_an_address() -> None:
+    with pytest.raises(UsageError, match="--webhook must be a URL that begins with https://"):
+        lifecycle.look("churn", webhook="hooks.example.org/secret")
+
+
+def test_labels_of_another_type_warn_and_leave_no_performance(work: Workspace) -> None:
+    table = rows(300, seed=3)
+    pa.csv.write_csv(pa.table({"truth": ["yes"] * 300}), "yes.csv")
+    profile = replace(PROFILE, columns={**PROFILE.columns, "truth": truth_column()})
+    data = write_profile(profile)
+    (work.project.data / "monitor/churn" / f"profile-{sha256_bytes(data)}.json").write_bytes(data)
+    name = file(table.drop_columns(["truth"]))
+    looked = look(work, found=version(profile), files=(name,), labels=("yes.csv",))
+    assert of(looked, "performance", "labels").status == "WARN"
+    assert "none of its classes (1, 0), such as 'yes'" in of(looked, "performance", "labels").why
+    assert of(looked, "performance", "accuracy").status == "INSUFFICIENT"
+
+
+def truth_column() -> Column:
+    return Column(kind="category", type="int64", rows=6000, values=("1", "0"), counts=(3000, 3000))
+
+
+def test_since_must_be_past_and_what_is_of_the_log_goes_with_no_file(work: Workspace) -> None:
+    with pytest.raises(UsageError, match="--since 2036-01-01 is in the future"):
+        look(work, since="2036-01-01")
+    name = file(rows(10))
+    for option in ({"window": "1d"}, {"predictions": ("x",)}):
+        with pytest.raises(UsageError, match="is about the log, and --input names files"):
+            look(work, files=(name,), **option)
+    with pytest.raises(UsageError, match="--engine dask is about files: name them with --input"):
+        look(work, engine="dask")
 
 
 def test_one_or_all_must_be_said() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,22 @@ def test_no_count_of_few_rows_is_told() -> None:
     assert age is not None
     beyond = np.sort(REFERENCE["age"].to_numpy())
     assert age.low == beyond[LEAST - 1]
+
+
+def test_a_profile_holds_no_value_that_a_single_row_has() -> None:
+    """Also not as the end of a range: numbers of money or of measurement tell people apart."""
+    chance = np.random.default_rng(3)
+    table = pa.table({
+        "income": chance.lognormal(10, 2, 4000), "weight": chance.normal(70, 10, 4000),
+        "account": chance.integers(10**9, 10**10, 4000), "name": [f"person {n}" for n in range(4000)],
+        "moment": pa.array(chance.integers(1_500_000_000, 1_600_000_000, 4000), pa.timestamp("s")),
+    })  # fmt: skip
+    text = write_profile(reference_of([table], table.column_names, dataset="train")).decode()
+    told = set(re.findall(r"[-\w.+]+", text))
+    for name in ("income", "weight", "account"):
+        assert not told & {str(value) for value in table[name].to_pylist()}, name
+    assert not told & {str(moment.timestamp()) for moment in table["moment"].to_pylist()}
+    assert "person" not in text
 
 
 @settings(deadline=None)
