@@ -95,11 +95,14 @@ class Model:
         """Ask for what windows lack, the last window first, since there is an end to asking."""
         for window in reversed(windows):
             window.answer(lambda rows: self.complete(rows, needs=needs), plan)
-            if needs and not window.every.whole and self.asked:
-                self.tell(
-                    f"the model was asked about {window.every.kept:,} of the {window.every.seen:,} rows of "
-                    f"{window.label}, drawn at random."
-                )
+        drawn = [window for window in windows if not window.every.whole]
+        if not (needs and drawn and self.asked):
+            return
+        last = drawn[-1].every
+        rows = f"{last.kept:,} of the {last.seen:,} rows of {drawn[-1].label}"
+        if len(drawn) > 1:
+            rows = f"{last.kept:,} rows of each of {len(drawn)} windows"
+        self.tell(f"the model was asked about {rows}, drawn at random.")
 
     def _ready(self) -> tuple[Replay, Path]:
         if self.started is None:

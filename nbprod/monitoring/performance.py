@@ -103,7 +103,7 @@ def column_labels(values: pa.ChunkedArray, task: str) -> Array:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    if pa.types.is_nested(values.type):
+    if pa.types.is_nested(values.type) or pa.types.is_null(values.type):
         return labels(values.to_pylist(), task)
     encoded = values if pa.types.is_dictionary(values.type) else pc.dictionary_encode(values)
     encoded = encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded

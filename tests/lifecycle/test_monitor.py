@@ -23,7 +23,7 @@ from nbprod.errors import ArtifactError, PipelineError, UsageError
 from nbprod.lifecycle import health as lifecycle
 from nbprod.lifecycle import monitor as looking
 from nbprod.lifecycle.monitor import Looked, Request, look_at
-from nbprod.lifecycle.observed import profile_bytes, typed
+from nbprod.lifecycle.observed import Model, profile_bytes, typed
 from nbprod.lifecycle.workspace import Workspace, open_workspace
 from nbprod.monitoring.columns import Column
 from nbprod.monitoring.facts import Check
@@ -307,6 +307,35 @@ def test_a_webhook_that_is_down_does_not_lose_the_report(work: Workspace, monkey
     assert "127.0.0.1 could not be told" in found.report.problems[-1]
     assert found.report.problems == tuple(json.loads(Path(found.kept).read_text())["problems"])
     assert "<svg" in Path("page.html").read_text()
+
+
+class Asked(Model):
+    """A model that answers 0.9, and is asked in this process."""
+
+    def complete(self, rows: pa.Table, *, needs: Sequence[str]) -> pa.Table:
+        """The rows with scores."""
+        self.asked += rows.num_rows
+        return rows.append_column("score", pa.array([0.9] * rows.num_rows))
+
+
+def test_of_large_windows_the_model_is_asked_about_rows_drawn_at_random(
+    work: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert REFERENCE.performance is not None
+    profile = replace(PROFILE, performance=REFERENCE.performance)
+    data = write_profile(profile)
+    (work.project.data / "monitor/churn" / f"profile-{sha256_bytes(data)}.json").write_bytes(data)
+    monkeypatch.setattr(looking, "Model", Asked)
+    monkeypatch.setattr("nbprod.lifecycle.observed.ASKED_EACH", 500)
+    log(work, rows(900, seed=1), time=NOON - DAY)
+    looked = look(work, found=version(profile))
+    assert looked.report.problems == ("the model was asked about 500 of the 900 rows of 2026-05-27, drawn at random.",)
+    assert looked.report.windows[0].rows == 900
+    assert looked.current is not None and looked.current.answers["score"].known == 500
+    assert looked.report.windows[0].answers["score"].drifted
+    log(work, rows(700, seed=2))
+    looked = look(work, found=version(profile))
+    assert looked.report.problems == ("the model was asked about 500 rows of each of 2 windows, drawn at random.",)
 
 
 def test_a_log_may_be_at_any_url(work: Workspace, tmp_path: Path) -> None:
