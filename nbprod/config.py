@@ -43,8 +43,8 @@ class Settings:
             are separated by commas.
         predictions: where rolled prediction logs go, a folder for each model: a folder or any fsspec URL. Empty: beside
             their journals, in ``.nbprod/predictions/``.
-        dask_scheduler: address of the Dask scheduler on whose workers files may be scored, such as
-            ``tcp://10.0.0.5:8786``. Empty: none.
+        dask_scheduler: address of the Dask scheduler that ``--engine dask`` uses, such as ``tcp://10.0.0.5:8786``.
+            Empty: none.
     """
 
     registry: str = ""

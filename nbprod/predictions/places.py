@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
+from nbprod.errors import UsageError
 from nbprod.predictions.segments import SUFFIX, SegmentName, name_of, sync_folder
 
 if TYPE_CHECKING:
@@ -101,10 +102,17 @@ class Place:
 
     @classmethod
     def at(cls, url: Url) -> Place:
-        """The place that a path or a URL names."""
+        """The place that a path or a URL names.
+
+        Raises:
+            UsageError: its protocol is unknown, or needs a package that is not installed.
+        """
         import fsspec
 
-        files, root = fsspec.core.url_to_fs(os.fspath(url) if isinstance(url, Path) else url)
+        try:
+            files, root = fsspec.core.url_to_fs(os.fspath(url) if isinstance(url, Path) else url)
+        except (ImportError, ValueError) as error:
+            raise UsageError(f"the log at {url} cannot be opened: {error}.") from error
         return cls(files=files, root=root.rstrip("/"))
 
     def below(self, name: str) -> Place:

@@ -16,10 +16,10 @@ from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Any
 
-from nbprod import __version__
 from nbprod.errors import DeployError, MissingExtra, NbprodError
 from nbprod.scoring.answers import form_of
 from nbprod.scoring.engines import Engine, ordered
@@ -89,6 +89,7 @@ def connected(address: str, model: Packed) -> Iterator[Engine]:
 
 def _checked(client: Any, address: str) -> int:
     """How many threads the workers have; all of them must have this nbprod."""
+    own = installed_version("nbprod")
     try:
         client.wait_for_workers(1, timeout=SECONDS)
         versions = set(client.run(_version).values())
@@ -96,11 +97,11 @@ def _checked(client: Any, address: str) -> int:
         raise DeployError(f"the Dask scheduler at {address} has no workers: start some.") from error
     except Exception as error:  # whatever a worker raises
         raise DeployError(
-            f"the workers of {address} cannot run nbprod ({type(error).__name__}): install nbprod {__version__} with "
+            f"the workers of {address} cannot run nbprod ({type(error).__name__}): install nbprod {own} with "
             "its extras serve and dask there."
         ) from error
-    if versions != {__version__}:
-        raise DeployError(f"the workers of {address} have nbprod {', '.join(sorted(versions))}, not {__version__}.")
+    if versions != {own}:
+        raise DeployError(f"the workers of {address} have nbprod {', '.join(sorted(versions))}, not {own}.")
     return int(sum(client.nthreads().values()))
 
 
@@ -108,7 +109,7 @@ def _version() -> str:
     import msgspec  # noqa: F401 - that it is there, too
     import orjson  # noqa: F401
 
-    return __version__
+    return installed_version("nbprod")
 
 
 def _engine(client: Any, address: str, model: Packed, count: int) -> Engine:

@@ -14,11 +14,11 @@ from nbprod.lifecycle.card import Carded
 from nbprod.lifecycle.checks import Check, Verified
 from nbprod.lifecycle.export import Exported
 from nbprod.lifecycle.feedback import Told
+from nbprod.lifecycle.health import Found, Health
 from nbprod.lifecycle.history import History
 from nbprod.lifecycle.import_ import Imported
 from nbprod.lifecycle.judging import Judgement
 from nbprod.lifecycle.lineage import Lineage
-from nbprod.lifecycle.monitor import Found, Health
 from nbprod.lifecycle.promote import Promoted
 from nbprod.lifecycle.report import RunReport
 from nbprod.lifecycle.reproduce import Reproduction
