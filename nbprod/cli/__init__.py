@@ -115,7 +115,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         fields = {k: v for k in ("file", "line", "cell", "stage") if (v := getattr(error, k)) is not None}
         code = _document(type(error).__name__, error.message, fields, code=error.exit_code, as_json=as_json)
     except (click.exceptions.Abort, KeyboardInterrupt):
-        message = "interrupted: stages that finished are kept, and the next run goes on from there."
+        message = (
+            "interrupted: nothing is left half; stages of a run that finished are kept, and it goes on from there."
+        )
         click.echo(message, err=True)
         code = _document("Interrupted", message, {}, code=130, as_json=as_json)
     except click.ClickException as error:

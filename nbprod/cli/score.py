@@ -108,12 +108,15 @@ def _watching() -> Iterator[Callable[[Progress], None]]:
         TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed:,.0f} rows"),
         TextColumn("{task.fields[rate]}"), TimeRemainingColumn(), console=Console(stderr=True), transient=True,
     )  # fmt: skip
-    with shown:
-        task = shown.add_task("preparing", total=None, rate="")
+    task = shown.add_task("", total=None, rate="")
 
-        def watch(progress: Progress) -> None:
-            speed = shown.tasks[0].speed or shown.tasks[0].finished_speed
-            rate = f"{speed:,.0f} rows/s" if speed else ""
-            shown.update(task, completed=progress.done, total=progress.total, description=progress.part, rate=rate)
+    def watch(progress: Progress) -> None:
+        shown.start()  # not before: the version is looked for in a fork, which wants no threads
+        speed = shown.tasks[0].speed or shown.tasks[0].finished_speed
+        rate = f"{speed:,.0f} rows/s" if speed else ""
+        shown.update(task, completed=progress.done, total=progress.total, description=progress.part, rate=rate)
 
+    try:
         yield watch
+    finally:
+        shown.stop()

@@ -151,7 +151,11 @@ def _slowly(
         except StopIteration:
             break
         except csv.Error:
-            found = ["", *names]  # one cell too many: it is told like one
+            broken.append(
+                Broken(row=number, line=line, why="the row has a quote where none may be, or that does not end")
+            )
+            number, line = number + 1, block.line + reader.line_num
+            continue
         if len(found) == len(names):
             cells.append(found)
             rows.append(number)

@@ -67,6 +67,17 @@ def test_rows_of_another_length_are_told_with_row_and_line(block: int, monkeypat
     assert broken[0].why == "the row has 1 cells, and the first line has 2"
 
 
+def test_a_stray_quote_is_told_as_one() -> None:
+    rows, numbers, _, broken = everything(b'a,b\n1,2\n"3"x,4\n5,6\n7\n', ["a", "b"])
+    assert rows == [("1", "2"), ("5", "6")]
+    assert numbers == [1, 3]
+    assert [item.why.partition(" cells")[0] for item in broken] == [
+        "the row has a quote where none may be, or that does not end", "the row has 1",
+    ]  # fmt: skip
+    _, _, _, broken = everything(b'a,b\n1,2\n"3,4\n', ["a"])
+    assert "a quote where none may be" in broken[0].why
+
+
 def test_lines_may_end_as_on_windows() -> None:
     rows, _, starts, broken = everything(b"a,b\r\n1,2\r\n3,4\r\n", ["a", "b"])
     assert (rows, starts, broken) == ([("1", "2"), ("3", "4")], [2, 3], [])
