@@ -8,7 +8,7 @@ from typing import Any
 from nbprod.entities import Fact
 from nbprod.errors import NbprodError
 from nbprod.lifecycle.cards import cards_of
-from nbprod.lifecycle.plan import Bound, check_gates, check_log, check_retrain
+from nbprod.lifecycle.plan import Bound, section_checks
 from nbprod.lifecycle.workspace import find_pipeline, open_workspace, project_start
 from nbprod.pipeline.bind import bind, problems, warnings
 from nbprod.pipeline.repeats import repeated
@@ -38,9 +38,9 @@ def check(target: str | None) -> CheckReport:
     with open_workspace(project_start(target)) as work:
         pipeline = find_pipeline(target, work.project)
         errors = problems(pipeline, work.project, cache=work.index)
-        for check_section in (check_gates, check_log, check_retrain):
+        for check_section in section_checks(pipeline, work):
             try:
-                check_section(pipeline, work)
+                check_section()
             except NbprodError as error:
                 errors.append(error)
         found = []

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from nbprod.digest import sha256_bytes
 from nbprod.document import load_yaml
@@ -86,10 +87,8 @@ def prepare(request: Request, work: Workspace) -> Bound:
     if request.preset is not None:
         settings = (*_preset(pipeline, request.preset), *settings)
     _check_stages(pipeline, request.stages)
-    check_gates(pipeline, work)
-    check_log(pipeline, work)
-    check_monitor(pipeline)
-    check_retrain(pipeline, work)
+    for check in section_checks(pipeline, work):
+        check()
     parent: Mapping[str, str] | None = None
     hidden: frozenset[tuple[str, str]] = frozenset()
     if request.parent or "update" in pipeline.sections:
@@ -111,6 +110,16 @@ def prepare(request: Request, work: Workspace) -> Bound:
         partial=len(chosen) < len(pipeline.stages),
         parent=parent,
         hidden=hidden,
+    )
+
+
+def section_checks(pipeline: Pipeline, work: Workspace) -> tuple[Callable[[], None], ...]:
+    """What holds each section of a pipeline against what it may say; each raises PipelineError."""
+    return (
+        partial(check_gates, pipeline, work),
+        partial(check_log, pipeline, work),
+        partial(check_monitor, pipeline),
+        partial(check_retrain, pipeline, work),
     )
 
 

@@ -133,3 +133,12 @@ def test_the_policy_of_the_log_is_checked_before_anything_runs(project: Lab, log
         with pytest.raises(UsageError) as caught:
             prepared()
         assert str(caught.value) == found[0]
+
+
+def test_every_section_is_checked_without_a_run(project: Lab) -> None:
+    wrong = "gates: {}\nlog: {inptus: all}\nmonitor: {windw: 1d}\nretrain: {wehn: []}\n"
+    project.pipeline(THREE + wrong)
+    found = [error["text"] for error in check(None).errors]
+    assert len(found) == 4
+    for section, key in (("log", "inptus"), ("monitor", "windw"), ("retrain", "wehn")):
+        assert any(f"unknown key '{key}' in {section}" in text for text in found), found
