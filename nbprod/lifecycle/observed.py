@@ -263,15 +263,3 @@ def was_used(log: Urls, version: ModelVersion) -> bool:
 def reports_folder(work: Workspace, name: str) -> Path:
     """Where the reports about a model are kept."""
     return work.project.data / "monitor" / name
-
-
-def files_of(names: Iterable[str]) -> tuple[Path, ...]:
-    """Paths, of which a folder stands for the tables in it, by name."""
-    found: list[Path] = []
-    for name in names:
-        path = Path(name)
-        if path.is_dir():
-            found += sorted(p for p in path.iterdir() if p.name.endswith((".parquet", ".pq", ".csv", ".jsonl")))
-        else:
-            found.append(path)
-    return tuple(found)

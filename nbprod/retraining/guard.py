@@ -9,8 +9,6 @@ from typing import Literal
 from nbprod.entities import Fact
 
 MIN_ROWS = 200
-CONFIDENCE = 1.959963984540054
-"""The normal distribution's quantile for an interval of 95 %."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
