@@ -191,6 +191,15 @@ def load_yaml(text: str, *, file: str) -> Document:
     return Document(file=file, value=value, lines=document.lines)
 
 
+def document_of(text: str, *, file: str | None) -> Document:
+    """The file that a section stands in, so that errors name its line; with no text the file alone is named.
+
+    Raises:
+        PipelineError: it is not YAML.
+    """
+    return load_yaml(text, file=file or "") if text else Document(file=file or "", value=None)
+
+
 def load_scalar(text: str) -> Any:
     """A value as one would write it in YAML: ``7``, ``true``, ``[1, 2]``, ``{a: 1}``, ``null``.
 

@@ -10,7 +10,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nbprod.document import describe, load_scalar, load_yaml
+from nbprod.document import describe, document_of, load_scalar, load_yaml
 from nbprod.errors import PipelineError
 
 
@@ -210,3 +210,10 @@ def test_what_a_yaml_1_1_writer_writes_is_read_back(value: Any) -> None:
 def test_every_key_has_the_line_it_stands_on(value: dict[str, int]) -> None:
     document = load_yaml("".join(f"{key}: {item}\n" for key, item in value.items()), file="a.yaml")
     assert [document.line(key) for key in value] == list(range(1, len(value) + 1))
+
+
+def test_a_section_is_read_with_its_file_or_without_its_text() -> None:
+    assert document_of("a: 1\nb: 2\n", file="p.yaml").error("no.", "b").line == 2
+    alone = document_of("", file="p.yaml").error("no.", "b")
+    assert (alone.file, alone.line) == ("p.yaml", None)
+    assert document_of("", file=None).value is None

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
-from nbprod.document import Document, describe, load_yaml, seconds
+from nbprod.document import Document, describe, document_of, seconds
 from nbprod.entities import JSON, Fact
 from nbprod.errors import UsageError, nearest
 from nbprod.monitoring.drift import ALPHA, EFFECT, GROUP, OWN
@@ -275,7 +275,7 @@ def read_monitor(section: Any, *, file: str | None = None, text: str = "") -> Mo
     Raises:
         PipelineError: a key is unknown, with the nearest that is not, or a value is of another kind.
     """
-    read = load_yaml(text, file=file or "") if text else Document(file=file or "", value=None)
+    read = document_of(text, file=file)
     data = read.mapping(section, "monitor")
     read.only(data, KEYS, "monitor")
     parts: dict[str, Any] = {

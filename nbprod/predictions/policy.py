@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from nbprod.document import Document, describe, load_yaml, seconds
+from nbprod.document import Document, describe, document_of, seconds
 from nbprod.entities import DatasetCard, Fact
 from nbprod.errors import UsageError, nearest
 
@@ -67,7 +67,7 @@ def read_log(section: Any, *, file: str | None = None, text: str = "") -> LogPol
     Raises:
         PipelineError: a key is unknown or a value is of another kind.
     """
-    read = load_yaml(text, file=file or "") if text else Document(file=file or "", value=None)
+    read = document_of(text, file=file)
     data = read.mapping(section, "log")
     read.only(data, KEYS, "log")
     inputs, columns = _inputs(data.get("inputs", "all"), read)

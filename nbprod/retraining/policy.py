@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from nbprod.document import Document, describe, load_yaml, seconds
+from nbprod.document import Document, describe, document_of, seconds
 from nbprod.entities import Fact
 from nbprod.errors import UsageError, nearest
 from nbprod.retraining.cron import read_cron
@@ -66,7 +66,7 @@ def read_retrain(section: Any, *, file: str | None = None, text: str = "") -> Re
     Raises:
         PipelineError: a key is unknown, or a value is of another kind.
     """
-    read = load_yaml(text, file=file or "") if text else Document(file=file or "", value=None)
+    read = document_of(text, file=file)
     data = read.mapping(section, "retrain")
     read.only(data, KEYS, "retrain")
     when, age, schedule = _when(data.get("when"), read)

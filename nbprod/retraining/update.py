@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from nbprod.document import Document, describe, load_yaml
+from nbprod.document import describe, document_of
 from nbprod.entities import Fact
 from nbprod.errors import nearest
 
@@ -48,7 +48,7 @@ def read_update(
     """
     if section is None:
         return None
-    read = load_yaml(text, file=file or "") if text else Document(file=file or "", value=None)
+    read = document_of(text, file=file)
     data = read.mapping(section, "update")
     read.only(data, KEYS, "update")
     values = {}
