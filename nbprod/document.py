@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 import yaml
@@ -219,3 +220,13 @@ def seconds(text: str) -> float | None:
     """A duration such as ``90s``, ``10m``, ``2h`` or ``1d`` in seconds; None if it is not one."""
     match = DURATION.match(text.strip())
     return float(match[1]) * UNITS[match[2]] if match else None
+
+
+def moment(text: str) -> float:
+    """A time or day in ISO 8601 as Unix seconds; without a zone it is UTC.
+
+    Raises:
+        ValueError: it is none.
+    """
+    found = datetime.fromisoformat(text)
+    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()

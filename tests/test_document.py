@@ -10,7 +10,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nbprod.document import describe, document_of, load_scalar, load_yaml
+from nbprod.document import describe, document_of, load_scalar, load_yaml, moment
 from nbprod.errors import PipelineError
 
 
@@ -217,3 +217,9 @@ def test_a_section_is_read_with_its_file_or_without_its_text() -> None:
     alone = document_of("", file="p.yaml").error("no.", "b")
     assert (alone.file, alone.line) == ("p.yaml", None)
     assert document_of("", file=None).value is None
+
+
+def test_a_time_without_a_zone_is_utc() -> None:
+    assert moment("1970-01-02") == moment("1970-01-02T01:00:00+01:00") == 86400.0
+    with pytest.raises(ValueError):
+        moment("yesterday")

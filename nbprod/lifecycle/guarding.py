@@ -8,14 +8,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from nbprod.document import moment
 from nbprod.entities import Fact, ModelVersion
 from nbprod.errors import NbprodError
 from nbprod.evidence.audit import AuditLine
-from nbprod.lifecycle.judging import CHAMPION
 from nbprod.lifecycle.monitor import Request, monitor
 from nbprod.lifecycle.rollback import rollback
-from nbprod.lifecycle.stale import moment
 from nbprod.monitoring.facts import Window
+from nbprod.registry import CHAMPION
 from nbprod.retraining.guard import Live, Verdict, judge
 from nbprod.retraining.policy import RetrainPolicy
 from nbprod.stats.measures import MEASURES

@@ -9,13 +9,14 @@ from typing import Any
 
 from nbprod.entities import Fact
 from nbprod.errors import NbprodError, UsageError
-from nbprod.lifecycle.monitor import CHAMPION, Looked, Request, moment, monitor, version_of
+from nbprod.lifecycle.monitor import Looked, Request, moment_or, monitor, version_of
 from nbprod.lifecycle.observed import reports_folder
 from nbprod.lifecycle.versions import outlines
 from nbprod.lifecycle.workspace import Workspace, open_existing
 from nbprod.monitoring import kept
 from nbprod.monitoring.facts import MonitorReport
 from nbprod.monitoring.notify import due, notify
+from nbprod.registry import CHAMPION
 from nbprod.store import write_text
 
 
@@ -61,7 +62,7 @@ def _health(work: Workspace, name: str) -> Health:
         name=name,
         version=version.version,
         champion=CHAMPION in version.aliases,
-        age=max(0.0, now - moment(version.created, now)),
+        age=max(0.0, now - moment_or(version.created, now)),
         owner=str(version.entry["owner"]),
     )
     if report is None:

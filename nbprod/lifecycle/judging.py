@@ -20,11 +20,8 @@ from nbprod.lifecycle.moving import read_log
 from nbprod.lifecycle.sources import Bytes
 from nbprod.lifecycle.workspace import Workspace
 from nbprod.plugins import resolve
-from nbprod.registry import Registry
+from nbprod.registry import CHAMPION, Registry
 from nbprod.trust.keys import Keys
-
-CHAMPION = "champion"
-"""The alias that a version is compared with where the pipeline names none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

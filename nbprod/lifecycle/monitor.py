@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from nbprod.digest import sha256_path
-from nbprod.document import seconds
+from nbprod.document import moment, seconds
 from nbprod.entities import ModelVersion
 from nbprod.errors import RegistryError, UsageError
 from nbprod.lifecycle.observed import Model, Observation, from_log, profile_bytes, reports_folder, was_used
@@ -27,9 +27,7 @@ from nbprod.monitoring.windows import Plan, gaps_between, seen
 from nbprod.predictions.places import folder_of
 from nbprod.predictions.policy import marked_columns
 from nbprod.predictions.policy import policy_of as log_policy_of
-
-CHAMPION = "champion"
-DAY = 86400.0
+from nbprod.registry import CHAMPION
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +119,7 @@ def look_at(work: Workspace, version: ModelVersion, request: Request, *, now: fl
         source="files" if request.files else "log",
         aliases=version.aliases,
         owner=str(entry["owner"]),
-        age=max(0.0, now - moment(version.created, now)),
+        age=max(0.0, now - moment_or(version.created, now)),
         windows=tuple(windows),
         policy=policy.to_dict(),
     )
@@ -202,19 +200,17 @@ def _since(text: str, now: float) -> float:
     if age := seconds(text):
         return now - age
     try:
-        found = datetime.fromisoformat(text)
+        return moment(text)
     except ValueError as error:
         raise UsageError(f"--since must be an age such as 30d, or a day such as 2026-05-28, not '{text}'.") from error
-    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
 
 
-def moment(text: str, default: float) -> float:
+def moment_or(text: str, default: float) -> float:
     """A time in Unix seconds; the default where the text is none."""
     try:
-        found = datetime.fromisoformat(text)
+        return moment(text)
     except ValueError:
         return default
-    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
 
 
 def _subject(work: Workspace, version: ModelVersion, plan: Plan, *, gaps: tuple[str, ...]) -> Subject:
@@ -223,7 +219,7 @@ def _subject(work: Workspace, version: ModelVersion, plan: Plan, *, gaps: tuple[
     return Subject(
         reference=plan.reference,
         policy=plan.policy,
-        created=moment(version.created, time.time()),
+        created=moment_or(version.created, time.time()),
         main=str(entry["model"]["main_metric"] or ""),
         data_until=max((day for day in days if day is not None), default=None),
         newer=tuple(_newer(work, entry)),
@@ -237,7 +233,7 @@ def _data_until(card: Mapping[str, Any]) -> float | None:
     text = str(card.get("temporalCoverage", "")).rpartition("/")[2].strip()
     if text.isdigit() and len(text) == 4:
         text = f"{text}-12-31"
-    found = moment(text, -1.0)
+    found = moment_or(text, -1.0)
     return None if found < 0 else found
 
 
@@ -248,6 +244,6 @@ def _newer(work: Workspace, entry: Mapping[str, Any]) -> list[str]:
         place = work.project.root / item["uri"]
         if item["stage"] or "://" in item["uri"] or not place.exists():
             continue
-        if os.path.getmtime(place) > moment(entry["run"]["started"], 0.0) and sha256_path(place) != item["sha256"]:
+        if os.path.getmtime(place) > moment_or(entry["run"]["started"], 0.0) and sha256_path(place) != item["sha256"]:
             found.append(str(item["name"]))
     return found

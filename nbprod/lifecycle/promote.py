@@ -9,7 +9,7 @@ from nbprod.entities import Fact, GateResult, ModelVersion
 from nbprod.errors import GateFailed, UsageError, nearest
 from nbprod.evidence.statements import promotion
 from nbprod.lifecycle.attesting import attest
-from nbprod.lifecycle.judging import CHAMPION, Judgement, judge
+from nbprod.lifecycle.judging import Judgement, judge
 from nbprod.lifecycle.moving import Move, move
 from nbprod.lifecycle.requirements import requirements
 from nbprod.lifecycle.services import open_registry
@@ -17,7 +17,7 @@ from nbprod.lifecycle.sources import check_bytes
 from nbprod.lifecycle.subject.blocking import check_version
 from nbprod.lifecycle.versions import find_version
 from nbprod.lifecycle.workspace import Workspace, open_existing
-from nbprod.registry import Registry, check_alias
+from nbprod.registry import CHAMPION, Registry, check_alias
 from nbprod.trust.keys import Keys
 
 CHALLENGER = "challenger"

@@ -7,11 +7,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from nbprod.document import moment
 from nbprod.entities import Fact, GateResult, ModelVersion
 from nbprod.errors import GateFailed, NbprodError, RunError, UsageError
 from nbprod.evidence.audit import AuditLine
 from nbprod.gates.spec import GateSpec
-from nbprod.lifecycle.judging import CHAMPION, Judgement, gates_of, judge
+from nbprod.lifecycle.judging import Judgement, gates_of, judge
 from nbprod.lifecycle.moving import Move, append, sound_log
 from nbprod.lifecycle.promote import CHALLENGER, Promoting, promote_in
 from nbprod.lifecycle.recipe import Made, make
@@ -19,10 +20,10 @@ from nbprod.lifecycle.registering import remember
 from nbprod.lifecycle.requirements import requirements
 from nbprod.lifecycle.services import open_registry
 from nbprod.lifecycle.sources import check_bytes
-from nbprod.lifecycle.stale import champion_of, facts_of, moment, shadows
+from nbprod.lifecycle.stale import champion_of, facts_of, shadows
 from nbprod.lifecycle.versions import entry_of
 from nbprod.lifecycle.workspace import Workspace, open_existing
-from nbprod.registry import Registry, parse_ref
+from nbprod.registry import CHAMPION, Registry, parse_ref
 from nbprod.retraining.chain import INCREMENTAL
 from nbprod.retraining.decide import Decision, decide
 from nbprod.retraining.policy import RetrainPolicy, policy_of

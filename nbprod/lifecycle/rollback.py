@@ -6,7 +6,6 @@ from nbprod.errors import UsageError
 from nbprod.evidence.audit import Log
 from nbprod.evidence.statements import promotion
 from nbprod.lifecycle.attesting import attest
-from nbprod.lifecycle.judging import CHAMPION
 from nbprod.lifecycle.moving import Move, move, sound_log, target_of
 from nbprod.lifecycle.promote import Promoted
 from nbprod.lifecycle.services import open_registry
@@ -14,7 +13,7 @@ from nbprod.lifecycle.sources import check_bytes
 from nbprod.lifecycle.subject.blocking import check_version
 from nbprod.lifecycle.versions import find_version
 from nbprod.lifecycle.workspace import open_existing
-from nbprod.registry import parse_ref
+from nbprod.registry import CHAMPION, parse_ref
 from nbprod.trust.keys import Keys
 
 

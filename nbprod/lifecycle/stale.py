@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from datetime import datetime
 
 from nbprod.digest import sha256_path
+from nbprod.document import moment
 from nbprod.entities import ModelVersion, Stage
 from nbprod.errors import ArtifactError, NbprodError, UsageError
 from nbprod.evidence.audit import AuditLine
@@ -17,10 +17,9 @@ from nbprod.lifecycle.versions import known_versions
 from nbprod.lifecycle.workspace import Workspace
 from nbprod.monitoring import kept
 from nbprod.monitoring.facts import MonitorReport
+from nbprod.registry import CHAMPION
 from nbprod.retraining.decide import BY_LABELS, Alarm, Facts, Known
 from nbprod.retraining.policy import COMMIT, RetrainPolicy
-
-CHAMPION = "champion"
 
 
 def champion_of(name: str, work: Workspace) -> ModelVersion:
@@ -44,12 +43,7 @@ def champion_of(name: str, work: Workspace) -> ModelVersion:
 
 def last_report(work: Workspace, version: ModelVersion) -> MonitorReport | None:
     """What monitoring found last about a version; None if it never looked."""
-    folder = reports_folder(work, version.name)
-    for path in sorted(folder.glob("2*.json"), reverse=True):
-        report = kept.read(path, lambda sentence: None)
-        if report is not None and report.digest == version.digest:
-            return report
-    return None
+    return kept.last(reports_folder(work, version.name), lambda sentence: None, of=version.digest)
 
 
 def alarms_of(report: MonitorReport | None) -> tuple[Alarm, ...]:
@@ -64,11 +58,6 @@ def alarms_of(report: MonitorReport | None) -> tuple[Alarm, ...]:
         for item in checks
         if item.status == "ALARM" or (item.status == "WARN" and item.area in BY_LABELS)
     )
-
-
-def moment(text: str) -> float:
-    """A time in ISO 8601 as Unix seconds."""
-    return datetime.fromisoformat(text).timestamp()
 
 
 def facts_of(

@@ -27,11 +27,15 @@ def text_of(report: MonitorReport) -> str:
     return json.dumps(report.to_dict(), indent=1)
 
 
-def last(folder: Path, tell: Callable[[str], None]) -> MonitorReport | None:
-    """The newest report that can be read."""
+def last(folder: Path, tell: Callable[[str], None], *, of: str = "") -> MonitorReport | None:
+    """The newest report that can be read.
+
+    Args:
+        of: the digest of the version that it must be about; empty for any.
+    """
     for path in sorted(folder.glob("2*.json"), reverse=True):
         found = read(path, tell)
-        if found is not None:
+        if found is not None and of in ("", found.digest):
             return found
     return None
 

@@ -182,6 +182,10 @@ def is_behind(head: str, number: int) -> bool:
     return not noted.isdecimal() or int(noted) < number
 
 
+CHAMPION = "champion"
+"""The alias of the version that serves, with which others are compared where a pipeline names no other."""
+
+
 def check_alias(text: str) -> None:
     """Refuse what no alias can be called.
 
