@@ -105,7 +105,8 @@ def feedback(name: str, file: str, *, truth: str | None = None, outcomes: Sequen
 
 def _existing(project: Project, name: str) -> Path:
     known = {path.name for path in folder_of(project.data, "").glob("*") if path.is_dir()}
-    known.update(models_at(project.rolled_predictions) if project.rolled_predictions else ())
+    if name not in known and project.rolled_predictions:  # it may be far, so it is only asked if it must be
+        known.update(models_at(project.rolled_predictions))
     if name not in known:
         raise UsageError(f"there is no prediction log of '{name}'.{nearest(name, known) or ' None was served yet.'}")
     return folder_of(project.data, name)

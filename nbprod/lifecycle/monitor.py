@@ -24,7 +24,7 @@ from nbprod.monitoring.judge import Subject, judged
 from nbprod.monitoring.policy import MonitorPolicy, policy_of
 from nbprod.monitoring.profile import Profile, read_profile
 from nbprod.monitoring.windows import Plan, gaps_between, seen
-from nbprod.predictions.places import folder_of
+from nbprod.predictions.places import urls_of
 from nbprod.predictions.policy import marked_columns
 from nbprod.predictions.policy import policy_of as log_policy_of
 from nbprod.registry import CHAMPION
@@ -184,12 +184,11 @@ def _observation(
         since = _since(request.since, now)
         if since >= now:
             raise UsageError(f"--since {request.since} is in the future.")
-    place = work.project.rolled_predictions
-    own = (str(folder_of(work.project.data, "")), *([place] if place else []))
-    folders = request.predictions or own
+    own = urls_of(work.project.data, work.project.rolled_predictions, version.name)
+    named = tuple(f"{folder.rstrip('/')}/{version.name}" for folder in request.predictions)
     return Observation(
         since=since,
-        log=tuple(f"{folder.rstrip('/')}/{version.name}" for folder in folders),
+        log=named or own,
         files=files_of(request.files),
         labels=files_of(request.labels),
         target=str(version.entry["model"]["target"] or ""),

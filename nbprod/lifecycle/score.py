@@ -14,10 +14,9 @@ from nbprod.config import load_project
 from nbprod.entities import Fact
 from nbprod.errors import MissingExtra, UsageError
 from nbprod.lifecycle.apart import apart
-from nbprod.lifecycle.serve import PREDICTIONS, audited_ref, check_ref, from_folder, from_registry, is_folder
+from nbprod.lifecycle.serve import audited_ref, check_ref, from_folder, from_registry, is_folder, log_of
 from nbprod.lifecycle.versions import find_version
 from nbprod.lifecycle.workspace import open_existing
-from nbprod.predictions.places import folder_of, url_of
 from nbprod.predictions.policy import policy_of
 from nbprod.serving import threads
 
@@ -173,12 +172,11 @@ def _find(wish: Wish, scratch: Path) -> Found:
     target = scratch / "model"
     if is_folder(wish.ref):
         source = from_folder(Path(wish.ref), target)
-        log = (wish.predictions or Path(PREDICTIONS)) / source.name
+        log, rolled = log_of(source.name, wish.predictions)
     else:
         with open_existing() as work:
             source = from_registry(find_version(audited_ref(wish.ref, work), work), work, target)
-            log = wish.predictions / source.name if wish.predictions else folder_of(work.project.data, source.name)
-    rolled = url_of(load_project().rolled_predictions, source.name)
+            log, rolled = log_of(source.name, wish.predictions, work.project)
     notes = _tidied(log, rolled, policy_of(source.entry).retain)
     return Found(source=source, log=log, rolled=rolled, notes=notes)
 

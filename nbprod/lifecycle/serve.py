@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from nbprod.config import load_project
+from nbprod.config import Project, load_project
 from nbprod.entities import Fact, ModelVersion
 from nbprod.errors import ArtifactError, UsageError
 from nbprod.evidence.entry import digest, validate
@@ -187,8 +187,7 @@ def _plan(wish: Wish, scratch: Path) -> Plan:
         if wish.shadow or canary:
             raise UsageError("a bundle is served by itself: --shadow and --canary need the registry.")
         source = from_folder(Path(wish.ref), scratch / "answer")
-        log = (wish.predictions or Path(PREDICTIONS)) / source.name
-        return Plan(answer=source, log=log, **_kept(source), **options)
+        return Plan(answer=source, **_kept(source, wish), **options)
     with open_existing() as work:
         asked = (("answer", wish.ref), ("shadow", wish.shadow), ("canary", canary))
         sources: dict[str, Any] = {
@@ -199,15 +198,26 @@ def _plan(wish: Wish, scratch: Path) -> Plan:
         for role, source in sources.items():
             if source.name != sources["answer"].name:
                 raise UsageError(f"--{role} must be another version of {sources['answer'].name}, not {source.ref}.")
-        name = sources["answer"].name
-        log = wish.predictions / name if wish.predictions else folder_of(work.project.data, name)
-    return Plan(log=log, **_kept(sources["answer"]), **sources, **options)
+        kept = _kept(sources["answer"], wish, work.project)
+    return Plan(**kept, **sources, **options)
 
 
-def _kept(source: Source) -> dict[str, Any]:
+def _kept(source: Source, wish: Wish, project: Project | None = None) -> dict[str, Any]:
     """How long the prediction log is kept, and where, as the version and the settings say."""
-    place = load_project().rolled_predictions
-    return {"retain": policy_of(source.entry).retain, "rolled": url_of(place, source.name)}
+    log, rolled = log_of(source.name, wish.predictions, project)
+    return {"log": log, "rolled": rolled, "retain": policy_of(source.entry).retain}
+
+
+def log_of(name: str, predictions: Path | None, project: Project | None = None) -> tuple[Path, str | None]:
+    """The folder of a model's prediction log, and where it is rolled to; None for beside it.
+
+    Args:
+        predictions: where somebody wants the logs to be.
+        project: of the registry; None for a bundle, whose log is below the working folder.
+    """
+    own = Path(PREDICTIONS, name) if project is None else folder_of(project.data, name)
+    place = (project or load_project()).rolled_predictions
+    return predictions / name if predictions else own, url_of(place, name)
 
 
 def audited_ref(text: str, work: Workspace) -> str:

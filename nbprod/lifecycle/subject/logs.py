@@ -70,14 +70,13 @@ def ask_logs(work: Workspace, versions: Iterable[ModelVersion], subjects: Iterab
 def erase_from_logs(work: Workspace, logs: Iterable[Log], subjects: Iterable[str]) -> tuple[str, ...]:
     """Take subjects out of prediction logs; returns a sentence for each that was changed."""
     from nbprod.predictions.erase import erase
-    from nbprod.predictions.places import url_of
+    from nbprod.predictions.places import folder_of, url_of
 
     said, ids = [], tuple(subjects)
-    folders = prediction_logs(work)
     for log in logs:
         for column in log.columns if log.state == "holds" else ():
-            url = url_of(work.project.rolled_predictions, log.model)
-            done = [erase(folders[log.model], column, id, url=url) for id in ids]
+            folder, url = folder_of(work.project.data, log.model), url_of(work.project.rolled_predictions, log.model)
+            done = [erase(folder, column, id, url=url) for id in ids]
             rows, waiting = sum(item.rows for item in done), {name for item in done for name in item.waiting}
             later = f", {len(waiting)} segments as soon as the service has closed them" if waiting else ""
             said.append(f"{log.path}: {rows} predictions{later}")
