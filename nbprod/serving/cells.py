@@ -20,9 +20,9 @@ def cell(column: Column, text: str | None) -> Any:
         ValueError: it is none; the message says nothing of the value.
     """
     if text is None or (text == "" and column.type != "string"):
-        if not column.required:
-            return None
-        text = text or ""
+        if column.required:
+            raise ValueError(f"expected {types.word(column)}")
+        return None
     read = _CELLS.get(column.type)
     try:
         if read is None:

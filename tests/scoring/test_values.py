@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from nbprod.scoring.values import Values, arrow_type, checked, may_hold
@@ -39,6 +39,7 @@ def plain(values: Any) -> list[Any]:
 
 
 @given(st.sampled_from(SCALARS), st.booleans(), st.lists(st.one_of(NUMBER, JUNK, st.just("")), max_size=30))
+@example("binary", True, [""])
 def test_cells_of_csv_are_what_the_service_reads(kind: str, required: bool, texts: list[str]) -> None:
     own = column(kind, required=required)
     found = checked(own, pa.chunked_array([texts], pa.string()), csv=True)
