@@ -20,12 +20,12 @@ from nbprod.errors import ArtifactError, RunError
 from nbprod.evidence.card import card_path
 from nbprod.lifecycle.sources import Bytes
 from nbprod.lifecycle.workspace import Workspace
-from nbprod.lifecycle.worktree import code_of, run_git
+from nbprod.lifecycle.worktree import checked_out, code_of, prefix_of, run_git
 from nbprod.pipeline.graph import reference
 from nbprod.pipeline.spec import load_pipeline
 from nbprod.registry import Registry
 from nbprod.retraining.policy import COMMIT, RetrainPolicy
-from nbprod.retraining.update import REPLAY
+from nbprod.retraining.update import given_of
 from nbprod.store import remove
 from nbprod.trust.folder import check_folder
 from nbprod.trust.keys import Keys
@@ -52,8 +52,7 @@ def inputs_of(entry: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     stages = entry["run"]["stages"]
     made = {digest for stage in stages for digest in stage["outputs"].values()}
     outside = {item["sha256"]: item for item in entry["inputs"] if not item["stage"]}
-    update = entry["pipeline"]["sections"].get("update") or {}
-    given = {f"{update.get('stage')}.{name}" for name in (update.get("param", "parent"), REPLAY)}
+    given = given_of(entry["pipeline"]["sections"].get("update"))
     return {
         f"{stage['name']}.{parameter}": outside[digest]
         for stage in stages
@@ -134,15 +133,8 @@ def make(work: Workspace, registry: Registry, version: ModelVersion, policy: Ret
 def branch(name: str, *, project: Path, into: Path) -> Iterator[tuple[Path, str]]:
     """The tip of a branch in a folder of its own, as `code_of` gives a commit."""
     commit = tip(project, name)
-    prefix = run_git(project, "rev-parse", "--show-prefix").strip()
-    try:
-        run_git(project, "worktree", "add", "--detach", "--force", str(into), commit)
-        root = into / prefix if prefix else into
-        (root / DATA).mkdir(parents=True, exist_ok=True)
+    with checked_out(commit, prefix_of(project), project=project, into=into) as root:
         yield root, f"the branch {name} at {commit[:12]}"
-    finally:
-        shutil.rmtree(into, ignore_errors=True)
-        run_git(project, "worktree", "prune")
 
 
 def tip(project: Path, name: str) -> str:
@@ -160,8 +152,7 @@ def tip(project: Path, name: str) -> str:
 def _request(version: ModelVersion, policy: RetrainPolicy, data: Mapping[str, str]) -> dict[str, Any]:
     """What the process is asked: of a commit with the recorded parameters, of a branch with those that it says."""
     entry = version.entry
-    update = entry["pipeline"]["sections"].get("update") or {}
-    left = {f"{update.get('stage')}.{name}" for name in (update.get("param", "parent"), REPLAY)}
+    left = given_of(entry["pipeline"]["sections"].get("update"))
     stages = entry["run"]["stages"]
     values = {f"{stage['name']}.{name}": value for stage in stages for name, value in stage["parameters"].items()}
     if policy.source != COMMIT:

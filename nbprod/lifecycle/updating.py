@@ -17,7 +17,7 @@ from nbprod.lifecycle.versions import known_versions
 from nbprod.lifecycle.workspace import Workspace
 from nbprod.pipeline.bind import Setting
 from nbprod.retraining.chain import INCREMENTAL, RETRAIN, chain_of
-from nbprod.retraining.update import REPLAY, UpdatePolicy, read_update
+from nbprod.retraining.update import REPLAY, UpdatePolicy, given_of, read_update
 from nbprod.store import remove, written_whole
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ def again_from(work: Workspace, registry: Registry, version: ModelVersion) -> di
     section = version.entry["pipeline"]["sections"].get("update")
     if not section:
         return {}
-    name = f"{section['stage']}.{section.get('param', 'parent')}"
+    name, _ = given_of(section)
     if not parent or parent["relation"] != INCREMENTAL:
         return {name: None}
     known = {item.digest: item for item in known_versions(work)}

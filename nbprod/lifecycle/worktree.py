@@ -45,25 +45,46 @@ def code_of(version: ModelVersion, registered: Path, *, project: Path, into: Pat
         return
     if git["diff_omitted"]:
         raise ArtifactError(f"the changes in {git['diff_omitted'][0]} were too large to be stored, so they are lost.")
-    prefix = run_git(project, "rev-parse", "--show-prefix").strip()
-    commit = git["commit"]
+    prefix, commit = prefix_of(project), git["commit"]
     try:
         run_git(project, "cat-file", "-e", f"{commit}^{{commit}}")
     except ArtifactError as error:
         raise ArtifactError(
             f"the commit {commit[:12]} is not in this repository: git fetch {_remote(git)}, then try again."
         ) from error
-    try:
-        run_git(project, "worktree", "add", "--detach", "--force", str(into), commit)
+    with checked_out(commit, prefix, project=project, into=into) as root:
         if git["diff_sha256"]:
-            patch = registered / FOLDER / "diff.patch"
             where = [f"--directory={prefix.rstrip('/')}"] if prefix else []
-            run_git(into, "apply", "--whitespace=nowarn", *where, str(patch))
-        root = into / prefix if prefix else into
+            run_git(into, "apply", "--whitespace=nowarn", *where, str(registered / FOLDER / "diff.patch"))
         if source.get("outputs") == "stripped":  # the difference of notebooks was not stored, they were
             _write_sources(version, registered, root)
-        (root / DATA).mkdir(parents=True, exist_ok=True)
         yield root, f"the commit {commit[:12]}{' with the stored changes' if git['diff_sha256'] else ''}"
+
+
+def prefix_of(project: Path) -> str:
+    """Where a project lies in its repository, with a ``/`` at the end; empty where it is the whole of it.
+
+    Raises:
+        ArtifactError: it is in none.
+    """
+    return run_git(project, "rev-parse", "--show-prefix").strip()
+
+
+@contextmanager
+def checked_out(commit: str, prefix: str, *, project: Path, into: Path) -> Iterator[Path]:
+    """A commit in a folder that does not exist yet and is removed afterwards; gives the project's root in it.
+
+    Args:
+        prefix: see `prefix_of`.
+
+    Raises:
+        ArtifactError: git fails.
+    """
+    try:
+        run_git(project, "worktree", "add", "--detach", "--force", str(into), commit)
+        root = into / prefix
+        (root / DATA).mkdir(parents=True, exist_ok=True)
+        yield root
     finally:
         shutil.rmtree(into, ignore_errors=True)
         run_git(project, "worktree", "prune")

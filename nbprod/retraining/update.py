@@ -13,6 +13,9 @@ from nbprod.errors import nearest
 KEYS = ("from", "stage", "param", "replay")
 """The legal keys of the section."""
 
+PARAM = "parent"
+"""The parameter of the stage that gets the parent's folder, where the section names no other."""
+
 REPLAY = "replay"
 """The parameter of the stage that gets the file of earlier rows."""
 
@@ -28,9 +31,16 @@ class UpdatePolicy(Fact):
     """
 
     stage: str
-    param: str = "parent"
+    param: str = PARAM
     alias: str = "champion"
     replay: int = 0
+
+
+def given_of(section: Mapping[str, Any] | None) -> tuple[str, ...]:
+    """``stage.parameter`` of what an entry's ``update`` section gave to its stage: the parent, and rows for replay."""
+    if not section:
+        return ()
+    return tuple(f"{section['stage']}.{name}" for name in (section.get("param", PARAM), REPLAY))
 
 
 def read_update(
@@ -52,7 +62,7 @@ def read_update(
     data = read.mapping(section, "update")
     read.only(data, KEYS, "update")
     values = {}
-    for key, default in (("from", "champion"), ("stage", ""), ("param", "parent")):
+    for key, default in (("from", "champion"), ("stage", ""), ("param", PARAM)):
         value = data.get(key, default)
         if not isinstance(value, str) or not value.strip():
             needed = "update needs `stage:` with the stage that goes on from the version before."
