@@ -234,6 +234,11 @@ def metric_entry(metric: Metric, repeats: Sequence[tuple[str, StageRun]] = ()) -
     }
 
 
+def input_names(entry: Mapping[str, Any]) -> list[str]:
+    """The names of what a version's model takes; none of a tensor without a name, or where nothing is known."""
+    return [str(item["name"]) for item in entry["model"]["signature"]["inputs"] or () if item.get("name")]
+
+
 def plain(value: Any) -> Any:
     """A value as canonical JSON holds it: non-finite numbers as ``nan``, ``inf``, ``-inf``, large integers as text."""
     if isinstance(value, float) and not math.isfinite(value):

@@ -14,6 +14,7 @@ from nbprod.digest import sha256_path
 from nbprod.document import moment, seconds
 from nbprod.entities import ModelVersion
 from nbprod.errors import RegistryError, UsageError
+from nbprod.evidence.entry import input_names
 from nbprod.lifecycle.observed import Model, Observation, from_log, profile_bytes, reports_folder, was_used
 from nbprod.lifecycle.partitions import files_of, from_files, on_dask
 from nbprod.lifecycle.versions import find_version
@@ -146,7 +147,7 @@ def _policy(entry: Mapping[str, Any], request: Request) -> MonitorPolicy:
 
 def _plan(entry: Mapping[str, Any], reference: Profile, policy: MonitorPolicy, *, logged: bool) -> Plan:
     """Only columns that can be there: what the log's own policy keeps, and never the target."""
-    inputs = [str(item["name"]) for item in entry["model"]["signature"]["inputs"] or () if item.get("name")]
+    inputs = input_names(entry)
     wanted = list(log_policy_of(entry).kept(inputs, marked_columns(entry)) if logged else inputs)
     truth = reference.columns.get(str(entry["model"]["target"]))
     classes = truth.values if truth is not None and truth.kind == "category" and not truth.other else ()

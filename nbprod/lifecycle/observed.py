@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from nbprod.digest import sha256_file
 from nbprod.entities import ModelVersion
 from nbprod.errors import ArtifactError, UsageError
+from nbprod.evidence.entry import input_names
 from nbprod.flavors.replay import Replay
 from nbprod.lifecycle.feedback import columns_of, facts_of, read_table
 from nbprod.lifecycle.profiling import ask
@@ -59,8 +60,7 @@ class Model:
     @property
     def columns(self) -> list[str]:
         """The names of its inputs."""
-        inputs = self.version.entry["model"]["signature"]["inputs"] or ()
-        return [str(item["name"]) for item in inputs if item.get("name")]
+        return input_names(self.version.entry)
 
     def tell(self, sentence: str) -> None:
         """Note a problem, once."""

@@ -144,9 +144,9 @@ def _foreign(last: Window, subject: Subject) -> Iterator[Check]:
     if not last.foreign:
         return
     known = subject.reference.performance
-    kind = "numbers" if known and known.task == "values" else f"of its classes ({', '.join(subject.classes)})"
-    why = f"{last.foreign:,} labels are none {kind}, such as '{last.example}': they do not count."
-    yield Check(area="performance", name="labels", status="WARN", why=why.replace("none numbers", "no numbers"))
+    kind = "no numbers" if known and known.task == "values" else f"none of its classes ({', '.join(subject.classes)})"
+    why = f"{last.foreign:,} labels are {kind}, such as '{last.example}': they do not count."
+    yield Check(area="performance", name="labels", status="WARN", why=why)
 
 
 def _metric(name: str, found: Measured, before: Measured | None, subject: Subject, label: str) -> Check:

@@ -7,7 +7,7 @@ from html import escape
 
 from nbprod.monitoring.charts import Point, distribution, groups, lines
 from nbprod.monitoring.facts import AREAS, Check, MonitorReport, Window
-from nbprod.monitoring.profile import Profile
+from nbprod.monitoring.profile import Measured, Profile
 from nbprod.monitoring.style import STYLE
 from nbprod.stats.groups import GroupValue
 
@@ -163,10 +163,7 @@ def _over_time(report: MonitorReport, reference: Profile) -> Iterator[tuple[str,
         yield "rows", "", lines("rows over time", rows, labels=labels)
 
 
-def _measure(place: int, window: Window, found: object) -> Point:
-    from nbprod.monitoring.profile import Measured
-
-    assert isinstance(found, Measured)
+def _measure(place: int, window: Window, found: Measured) -> Point:
     low, high = found.interval[:2] if found.interval else (None, None)
     title = f"{window.label}: {found.value:.4g} on {found.rows:,} rows"
     return Point(place=place, value=found.value, low=low, high=high, title=title)

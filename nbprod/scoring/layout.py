@@ -128,8 +128,19 @@ def kept_schema(found: Sequence[Layout]) -> pa.Schema:
     Raises:
         UsageError: there are none.
     """
-    names = list(dict.fromkeys(name for layout in found for name in layout.kept))
-    return _common(found, names, "--keep")
+    import pyarrow as pa
+
+    fields = []
+    for name in dict.fromkeys(name for layout in found for name in layout.kept):
+        own = [layout.shape.schema.field(name) for layout in found if name in layout.shape.schema.names]
+        try:
+            fields.append(
+                pa.unify_schemas([pa.schema([field]) for field in own], promote_options="permissive").field(0)
+            )
+        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+            kinds = sorted({str(field.type) for field in own})
+            raise UsageError(f"--keep {name}: its type differs from file to file: {', '.join(kinds)}.") from error
+    return pa.schema([field.with_nullable(True).remove_metadata() for field in fields])
 
 
 def rejected_schema(found: Sequence[Layout]) -> pa.Schema:
@@ -148,21 +159,3 @@ def rejected_schema(found: Sequence[Layout]) -> pa.Schema:
         (REJECTED[3], pa.string()),
     ]
     return pa.schema([*first, *((name, kind) for name, kind in types.items() if name not in REJECTED)])
-
-
-def _common(found: Sequence[Layout], names: Sequence[str], option: str) -> pa.Schema:
-    import pyarrow as pa
-
-    fields = []
-    for name in names:
-        own = [
-            pa.schema([layout.shape.schema.field(name)]).remove_metadata().with_metadata(None)
-            for layout in found
-            if name in layout.shape.schema.names
-        ]
-        try:
-            fields.append(pa.unify_schemas(own, promote_options="permissive").field(0))
-        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-            kinds = sorted({str(layout.field(0).type) for layout in own})
-            raise UsageError(f"{option} {name}: its type differs from file to file: {', '.join(kinds)}.") from error
-    return pa.schema([field.with_nullable(True).remove_metadata() for field in fields])

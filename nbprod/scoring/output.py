@@ -72,8 +72,7 @@ class Output:
         self.target = target
         self.rejected = 0
         self._schema, self._rejected_schema, self._parts = schema, rejected, parts
-        folder, name = posixpath.split(target.path)
-        self._staging = posixpath.join(folder, unpublished(name))
+        self._staging = unpublished(target.path)
         self._made: dict[int, File] = {}
         self._rejects: File | None = None
 
@@ -153,7 +152,7 @@ class Output:
         """Move the folder as a whole where a file system can; elsewhere its files appear one after the other."""
         files, path = self.target.files, self.target.path
         if is_local(files):
-            old = posixpath.join(*posixpath.split(path)[:1], unpublished(posixpath.basename(path)))
+            old = unpublished(path)
             if there := files.exists(path):
                 os.replace(path, old)
             os.replace(self._staging, path)

@@ -163,10 +163,8 @@ class Scorer:
         """The model's answers to the rows at some places, without those that it refuses; and those."""
         import pyarrow as pa
 
-        found: list[list[Any]] = []
         refused: list[tuple[int, str]] = []
-        for arrays in self._asked(columns, at, refused):
-            found.append(arrays)
+        found = list(self._asked(columns, at, refused))
         if len(found) == 1:
             return found[0], refused
         schema = self.form.schema

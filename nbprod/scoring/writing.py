@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def unpublished(name: str) -> str:
-    """A new name for what is not whole yet; what a killed run leaves is called like this."""
-    return f".{name}.{secrets.token_hex(4)}.new"
+def unpublished(path: str) -> str:
+    """A new path beside another for what is not whole yet; what a killed run leaves is called like this."""
+    folder, name = posixpath.split(path)
+    return posixpath.join(folder, f".{name}.{secrets.token_hex(4)}.new")
 
 
 class File:
@@ -30,11 +31,10 @@ class File:
         self.path, self.rows = path, 0
         self._whole = False
         self._files = files
-        folder, name = posixpath.split(path)
-        self._part = posixpath.join(folder, unpublished(name))
+        self._part = unpublished(path)
         self._label = label_of(files, path)
         with written(self._label):
-            if folder:
+            if folder := posixpath.dirname(path):
                 files.makedirs(folder, exist_ok=True)
             self._file = files.open(self._part, "wb")
             self._open = [self._file]

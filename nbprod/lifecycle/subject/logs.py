@@ -9,6 +9,7 @@ from pathlib import Path
 
 from nbprod.entities import Fact, ModelVersion
 from nbprod.errors import NbprodError
+from nbprod.evidence.entry import input_names
 from nbprod.evidence.subjects import NOBODY
 from nbprod.lifecycle.subject.blocking import subject_in
 from nbprod.lifecycle.subject.standing import State
@@ -83,10 +84,6 @@ def erase_from_logs(work: Workspace, logs: Iterable[Log], subjects: Iterable[str
     return tuple(said)
 
 
-def _inputs(version: ModelVersion) -> list[str]:
-    return [str(column["name"]) for column in version.entry["model"]["signature"]["inputs"] or () if column.get("name")]
-
-
 def _kept(version: ModelVersion) -> Iterator[str]:
     """The columns of subjects that a version's log keeps."""
     subjects = {subject_in(item) for item in version.entry["inputs"]} - {None, "", NOBODY}
@@ -104,8 +101,8 @@ def _logged(version: ModelVersion) -> tuple[str, ...]:
     from nbprod.predictions.policy import marked_columns, policy_of
 
     with suppress(NbprodError):
-        return policy_of(version.entry).kept(_inputs(version), marked_columns(version.entry))
-    return tuple(_inputs(version))
+        return policy_of(version.entry).kept(input_names(version.entry), marked_columns(version.entry))
+    return tuple(input_names(version.entry))
 
 
 def _rows(work: Workspace, model: str, column: str, id: str) -> int:
