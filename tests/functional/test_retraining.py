@@ -46,32 +46,6 @@ nbprod.log_metric("accuracy", model.score(held[["a", "b"]], held["y"]))
 nbprod.log_model(model, example=held[["a", "b"]].head())
 """
 
-PIPELINE = """
-name: churn
-stages:
-  prepare:
-    notebook: notebooks/prepare.ipynb
-    inputs: {raw: data/2026-01.csv}
-    outputs: {train: train.csv, test: test.csv}
-  train:
-    notebook: notebooks/train.ipynb
-    params: {strength: 10.0}
-    inputs: {train: prepare.train, test: prepare.test}
-model:
-  name: churn
-  from: train.model
-  main_metric: accuracy
-  data: {train: prepare.train, test: prepare.test}
-  target: y
-gates:
-  - metric_at_least: {metric: accuracy, value: 0.9}
-retrain:
-  when: [new_data]
-  data: {prepare.raw: data/2026-*.csv}
-  cool_down: 0d
-  promote: when_gates_pass
-"""
-
 UPDATE = """
 import pandas as pd
 from sklearn.linear_model import SGDClassifier
@@ -88,29 +62,48 @@ nbprod.log_metric("accuracy", model.score(held[["a", "b"]], held["y"]))
 nbprod.log_model(model, example=held[["a", "b"]].head())
 """
 
-UPDATED = """
-name: going
+
+def pipeline(name: str, notebook: str, params: str, rest: str) -> str:
+    """Two stages, of which the second makes the model."""
+    return f"""
+name: {name}
 stages:
   prepare:
     notebook: notebooks/prepare.ipynb
-    inputs: {raw: data/2026-01.csv}
-    outputs: {train: train.csv, test: test.csv}
+    inputs: {{raw: data/2026-01.csv}}
+    outputs: {{train: train.csv, test: test.csv}}
   train:
-    notebook: notebooks/update.ipynb
-    params: {passes: 30}
-    inputs: {train: prepare.train, test: prepare.test}
+    notebook: notebooks/{notebook}.ipynb
+    params: {{{params}}}
+    inputs: {{train: prepare.train, test: prepare.test}}
 model:
-  name: going
+  name: {name}
   from: train.model
   main_metric: accuracy
-  data: {train: prepare.train, test: prepare.test}
+  data: {{train: prepare.train, test: prepare.test}}
   target: y
+{rest}"""
+
+
+GATED = """\
+gates:
+  - metric_at_least: {metric: accuracy, value: 0.9}
+retrain:
+  when: [new_data]
+  data: {prepare.raw: data/2026-*.csv}
+  cool_down: 0d
+  promote: when_gates_pass
+"""
+PIPELINE = pipeline("churn", "train", "strength: 10.0", GATED)
+
+GOING_ON = """\
 gates:
   - metric_at_least: {metric: accuracy, value: 0.8}
   - forgetting: {metric: accuracy, tolerance: 0.05, slices: ["b > 0.5"]}
 update: {from: champion, stage: train, param: parent, replay: 300}
 retrain: {when: [], promote: when_gates_pass, cool_down: 0d}
 """
+UPDATED = pipeline("going", "update", "passes: 30", GOING_ON)
 
 
 def rows(shift: int, *, wrong: bool = False, noise: bool = False, b: float = 1.0) -> str:
