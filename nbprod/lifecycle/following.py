@@ -6,7 +6,9 @@ next version is copied, verified, loaded and tried before it answers; one that f
 
 from __future__ import annotations
 
+import shutil
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -14,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nbprod.config import Project
-from nbprod.errors import DeployError, NbprodError
+from nbprod.errors import DeployError, NbprodError, RegistryError
 from nbprod.evidence.audit import Log, aliases_of, read_lines
 from nbprod.lifecycle.services import open_registry
 from nbprod.lifecycle.workspace import Workspace
@@ -29,6 +31,12 @@ if TYPE_CHECKING:
 
 LOCAL, REMOTE = 0.25, 2.0
 """Seconds between two looks at a registry's file, and at a registry elsewhere."""
+
+SETTLES = 2.0
+"""Seconds for which an alias may stand elsewhere than its log says: a promotion writes the log first, then moves it."""
+
+KEPT = 2
+"""So many copies stay: of the version that answers, and of the one before, whose requests may not be answered yet."""
 
 Bring = Callable[[str, Path], "Source"]
 """Copies a version, by its reference, into a folder and verifies it."""
@@ -67,9 +75,14 @@ def looking(project: Project, name: str) -> Iterator[tuple[Look, float]]:
     if path is not None:
         yield lambda: _local(path, name), LOCAL
         return
-    with open_registry(project) as registry:
+    with ExitStack() as stack:
+        running = [stack.enter_context(open_registry(project))]
 
         def remote() -> Seen:
+            if not running[0].alive:  # it was killed, perhaps for want of memory
+                stack.close()
+                running[0] = stack.enter_context(open_registry(project))
+            registry = running[0]
             aliases = {alias: found.version for found in registry.versions(name) for alias in found.aliases}
             return Seen(head=registry.head(name), aliases=aliases, lines=lambda: registry.lines(name))
 
@@ -118,7 +131,14 @@ def first_version(work: Workspace, name: str, alias: str) -> str:
         DeployError: the alias is not audited.
     """
     with looking(work.project, name) as (look, _):
-        return audited(look(), name, alias, Keys())
+        until = time.monotonic() + SETTLES
+        while True:
+            try:
+                return audited(look(), name, alias, Keys())
+            except DeployError:
+                if time.monotonic() >= until:
+                    raise
+            time.sleep(LOCAL)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -138,6 +158,8 @@ class Follower:
     _ended: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
     _refused: str = ""
+    _doubted: tuple[str, float] = ("", 0.0)
+    _copies: list[Path] = field(default_factory=list)
 
     def begin(self, service: Service, plan: Plan) -> Follower:
         """Begin, within the running event loop whose application serves.
@@ -148,7 +170,7 @@ class Follower:
         import asyncio
 
         loop = asyncio.get_running_loop()
-        own = replace(self, _ended=threading.Event())
+        own = replace(self, _ended=threading.Event(), _copies=[])
         own._thread = threading.Thread(target=own._run, args=(service, plan, loop), name="follow", daemon=True)
         own._thread.start()
         return own
@@ -169,16 +191,45 @@ class Follower:
                 try:
                     seen = look()
                     if seen.token == known:
-                        continue
-                    version = audited(seen, self.name, self.alias, Keys())
-                    known = seen.token
-                    if version != service.roles.answer.served.version:
-                        self._exchange(version, service, plan, loop)
-                    self._refused = ""
+                        self._refused, self._doubted = "", ("", 0.0)  # it came back: another move is told again
+                    elif self._follow(seen, service, plan, loop):
+                        known = seen.token
                 except NbprodError as error:
                     self._tell(error)
-                except Exception as error:  # whatever a model or a file raises: the version before goes on answering
+                except Exception as error:
                     events.tell("error", "the alias could not be followed", error=error)
+
+    def _follow(self, seen: Seen, service: Service, plan: Plan, loop: Any) -> bool:
+        """Let the version answer at which the alias was left; false if it must be looked at again.
+
+        A version that cannot be served is told, and not tried again until something changes. What is raised may be gone
+        at the next look: a registry that is away.
+        """
+        try:
+            version = audited(seen, self.name, self.alias, Keys())
+        except NbprodError as error:
+            self._doubt(error)
+            return False
+        self._doubted = ("", 0.0)
+        try:
+            if version != service.roles.answer.served.version:
+                self._exchange(version, service, plan, loop)
+            self._refused = ""
+        except RegistryError:
+            raise
+        except NbprodError as error:
+            self._tell(error)
+        except Exception as error:  # whatever a model or a file raises: the version before goes on answering
+            events.tell("error", "the alias could not be followed", error=error)
+        return True
+
+    def _doubt(self, error: NbprodError) -> None:
+        """Tell why the alias is not followed, when that has settled."""
+        text, since = self._doubted
+        if text != str(error):
+            self._doubted = (str(error), time.monotonic())
+        elif time.monotonic() - since >= SETTLES:
+            self._tell(error)
 
     def _tell(self, error: NbprodError) -> None:
         """Say once why it is not followed."""
@@ -194,7 +245,15 @@ class Follower:
         from nbprod.serving.loading import load
         from nbprod.serving.service import Loaded
 
-        target = Path(tempfile.mkdtemp(prefix=f"{version}-", dir=self.scratch)) / "model"
-        source = self.bring(f"{self.name}/{version}", target)
-        loaded = Loaded.of(load(source, plan.limits), locked=plan.api_keys is not None)
+        folder = Path(tempfile.mkdtemp(prefix=f"{version}-", dir=self.scratch))
+        try:
+            source = self.bring(f"{self.name}/{version}", folder / "model")
+            loaded = Loaded.of(load(source, plan.limits), locked=plan.api_keys is not None)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
         loop.call_soon_threadsafe(lambda: service.exchange(replace(service.roles, answer=loaded)))
+        self._copies.append(folder)
+        for old in self._copies[:-KEPT]:
+            shutil.rmtree(old, ignore_errors=True)
+        del self._copies[:-KEPT]

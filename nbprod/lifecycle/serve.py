@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import os
+import shlex
 import shutil
 import socket
 import tempfile
@@ -21,16 +22,17 @@ from nbprod.evidence.entry import digest, validate
 from nbprod.evidence.folder import ENTRY
 from nbprod.lifecycle.apart import apart
 from nbprod.lifecycle.following import Follower, first_version
+from nbprod.lifecycle.scratch import scratch
 from nbprod.lifecycle.versions import find_version
 from nbprod.lifecycle.workspace import Workspace, open_existing
-from nbprod.packaging.bundle import MANIFEST, MODEL, check_bundle
+from nbprod.packaging.bundle import KEYS, MANIFEST, MODEL, check_bundle
 from nbprod.predictions.places import folder_of, url_of
 from nbprod.predictions.policy import policy_of
 from nbprod.registry import parse_ref
 from nbprod.registry.database import local_path, local_version
 from nbprod.serving.keys import ApiKeys
 from nbprod.serving.limits import Limits
-from nbprod.serving.loading import Source, kept_columns, verified
+from nbprod.serving.loading import PIN, Source, kept_columns, verified
 from nbprod.serving.server import Follow, Plan, listen, warm, work
 from nbprod.serving.signature import read_signature
 from nbprod.trust.callers import add_key
@@ -89,10 +91,10 @@ def serve(wish: Wish, tell: Callable[[Serving], None]) -> None:
         DeployError: it cannot be served.
     """
     check_wish(wish)
-    with tempfile.TemporaryDirectory(prefix="nbprod-serve-") as scratch:
+    with scratch() as folder:
         # Several workers are forked later, and OpenMP's threads would not survive that.
-        plan = apart(lambda: _plan(wish, Path(scratch)), meanwhile=warm if wish.workers == 1 else lambda: None)
-        follow = _follower(wish, plan, Path(scratch))
+        plan = apart(lambda: _plan(wish, folder), meanwhile=warm if wish.workers == 1 else lambda: None)
+        follow = _follower(wish, plan, folder)
         listener = listen(wish.host, wish.port)
         port = listener.getsockname()[1]
         scheme = "https" if wish.certificate else "http"
@@ -271,7 +273,8 @@ def from_folder(folder: Path, target: Path) -> Source:
         raise ArtifactError(
             f"is not the bundle that was built: its {MANIFEST} is about another entry.", file=str(folder)
         )
-    return _copied(inside, target, name=entry["name"], version=bundle.version if bundle else "0")
+    pin = f"NBPROD_KEYS={shlex.quote(str(folder / KEYS))}, or nbprod keys --pin" if bundle else PIN
+    return _copied(inside, target, name=entry["name"], version=bundle.version if bundle else "0", pin=pin)
 
 
 def from_registry(version: ModelVersion, work: Workspace, target: Path) -> Source:
@@ -303,14 +306,14 @@ def registered_folder(version: ModelVersion, work: Workspace, scratch: Path) -> 
     shutil.rmtree(brought, ignore_errors=True)
 
 
-def _copied(folder: Path, target: Path, *, name: str, version: str) -> Source:
+def _copied(folder: Path, target: Path, *, name: str, version: str, pin: str = PIN) -> Source:
     """Copy first and verify the copy, so that what is loaded is what was verified."""
     shutil.copytree(folder, target)
     try:
         entry = validate(json.loads((target / ENTRY).read_text(encoding="utf-8")))
     except (OSError, ValueError) as error:
         raise ArtifactError(f"the registry entry of {name}/{version} cannot be read.") from error
-    signed = verified(target, entry, ref=f"{name}/{version}")
+    signed = verified(target, entry, ref=f"{name}/{version}", pin=pin)
     return Source(
         name=name, version=version, digest=digest(entry), folder=target, entry=entry, signed=signed,
         kept=kept_columns(entry, _inputs(entry)),

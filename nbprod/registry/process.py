@@ -76,6 +76,11 @@ class Child:
         """The child's process id."""
         return self._process.pid
 
+    @property
+    def alive(self) -> bool:
+        """Whether the child runs."""
+        return self._process.poll() is None
+
     def close(self) -> None:
         """End the child, after what it is doing if that does not take long."""
         assert self._process.stdin and self._process.stdout

@@ -25,6 +25,9 @@ A model that does need one gets it, since it is imported again when the model na
 """
 
 
+PIN = "nbprod keys --pin"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
     """A version as it lies in a folder of this process alone.
@@ -50,8 +53,11 @@ class Source:
         return f"{self.name}/{self.version}"
 
 
-def verified(folder: Path, entry: Mapping[str, Any], *, ref: str) -> Literal["ok", "unsigned"]:
+def verified(folder: Path, entry: Mapping[str, Any], *, ref: str, pin: str = PIN) -> Literal["ok", "unsigned"]:
     """Hold a folder against its signature and the entry's digests, and say whether it may be loaded; nothing is loaded.
+
+    Args:
+        pin: how a person can say that the key is trusted.
 
     Raises:
         ArtifactError: a file is not the recorded or signed one, or the key is not trusted.
@@ -60,8 +66,7 @@ def verified(folder: Path, entry: Mapping[str, Any], *, ref: str) -> Literal["ok
     found = check_folder(folder, Keys())
     if found.state not in ("ok", "unsigned"):
         why = {
-            "unpinned": f"signed with the key {found.key}, which is not pinned: nbprod keys --pin, if you know "
-            "whose it is.",
+            "unpinned": f"signed with the key {found.key}, which is not pinned: {pin}, if you know whose it is.",
             "revoked": f"signed with the key {found.key}, which was revoked.",
         }.get(found.state, f"not what was signed: {' '.join(found.problems)}")
         raise ArtifactError(f"{ref} is not served, because it is {why}")

@@ -156,9 +156,11 @@ def _paths(served: Served) -> dict[str, Any]:
         predict["parameters"] = [proba]
     return {
         "/predict": {"post": predict},
-        "/invocations": {"post": _post("Predict as MLflow's clients ask.", _OBJECT, _OBJECT, _split(served))},
+        "/invocations": {
+            "post": _post("Predict as MLflow's clients ask.", _invocations_schema(served), _OBJECT, _split(served))
+        },
         f"/v2/models/{name}/infer": {
-            "post": _post("Predict as the Open Inference Protocol asks.", _OBJECT, _OBJECT, None)
+            "post": _post("Predict with the Open Inference Protocol.", _infer_schema(served), _OBJECT, _infer(served))
         },
         f"/v2/models/{name}": {"get": _get("The model's inputs and outputs in the Open Inference Protocol.")},
         "/feedback": {
@@ -206,8 +208,7 @@ def _predict_schema(served: Served) -> dict[str, Any]:
             "type": "object", "required": ["rows"], "additionalProperties": False,
             "properties": {"rows": {"type": "array", "items": row, "minItems": 1}},
         }  # fmt: skip
-    cells = [_column(column) for column in served.signature.columns]
-    table = {"type": "array", "prefixItems": cells, "minItems": len(cells), "maxItems": len(cells)}
+    table = _table(served)
     names = {"type": "array", "const": list(served.signature.names), "description": "in any order"}
     return {
         "oneOf": [
@@ -220,6 +221,78 @@ def _predict_schema(served: Served) -> dict[str, Any]:
                 "properties": {"columns": names, "rows": {"type": "array", "items": table, "minItems": 1}, **proba},
             },
         ]
+    }  # fmt: skip
+
+
+def _table(served: Served) -> dict[str, Any]:
+    """A row as a list of values in the model's order."""
+    cells = [_column(column) for column in served.signature.columns]
+    return {"type": "array", "prefixItems": cells, "minItems": len(cells), "maxItems": len(cells)}
+
+
+def _invocations_schema(served: Served) -> dict[str, Any]:
+    """MLflow's four forms, one of which a body has."""
+    row: dict[str, Any] = {"$ref": "#/components/schemas/Row"}
+    rows = {"type": "array", "items": row, "minItems": 1}
+    if served.signature.tensor is not None:
+        name = served.signature.tensor.name
+        named = {"type": "object", "required": [name], "additionalProperties": False, "properties": {name: rows}}
+        forms: dict[str, Any] = {"instances": rows, "inputs": {"oneOf": [rows, named]} if name else rows}
+    else:
+        table = {"type": "array", "items": _table(served), "minItems": 1}
+        columns = served.signature.columns
+        by_column = {
+            "type": "object", "required": [column.name for column in columns], "additionalProperties": False,
+            "properties": {c.name: {"type": "array", "items": _column(c), "minItems": 1} for c in columns},
+            "description": "lists of equal length",
+        }  # fmt: skip
+        names = {"type": "array", "const": list(served.signature.names), "description": "in any order"}
+        split = {
+            "type": "object", "required": ["columns", "data"], "additionalProperties": False,
+            "properties": {"columns": names, "index": {"type": "array"}, "data": table},
+        }  # fmt: skip
+        forms = {
+            "dataframe_split": split, "dataframe_records": rows, "instances": {"oneOf": [rows, table]},
+            "inputs": {"oneOf": [rows, table, by_column]},
+        }  # fmt: skip
+    params = {"type": ["object", "null"], "additionalProperties": False, "properties": {"proba": {"type": "boolean"}}}
+    return {
+        "oneOf": [
+            {
+                "type": "object", "required": [form], "additionalProperties": False,
+                "properties": {form: schema, "params": params},
+            }
+            for form, schema in forms.items()
+        ]
+    }  # fmt: skip
+
+
+def _infer_schema(served: Served) -> dict[str, Any]:
+    """The protocol's own form; which tensors a model takes is told by its metadata."""
+    from nbprod.serving.inference import DATATYPES
+
+    size = {"type": "integer", "minimum": 0, "maximum": 2**31}
+    tensor = {
+        "type": "object", "required": ["name", "shape", "datatype", "data"], "additionalProperties": False,
+        "properties": {
+            "name": {"type": "string"}, "shape": {"type": "array", "items": size, "minItems": 1},
+            "datatype": {"enum": list(DATATYPES)}, "parameters": {"type": "object"},
+            "data": {"type": "array", "description": "as many values as the shape says, flat or nested"},
+        },
+    }  # fmt: skip
+    output = {
+        "type": "object", "required": ["name"], "additionalProperties": False,
+        "properties": {
+            "name": {"enum": ["predict", *(["predict_proba"] if served.proba else [])]},
+            "parameters": {"type": "object"},
+        },
+    }  # fmt: skip
+    return {
+        "type": "object", "required": ["inputs"], "additionalProperties": False,
+        "properties": {
+            "id": {"type": "string"}, "parameters": {"type": "object"},
+            "inputs": {"type": "array", "items": tensor, "minItems": 1}, "outputs": {"type": "array", "items": output},
+        },
     }  # fmt: skip
 
 
@@ -252,3 +325,24 @@ def _split(served: Served) -> dict[str, Any]:
         return {"instances": body["rows"]}
     (record,) = body["records"]
     return {"dataframe_split": {"columns": list(record), "data": [list(record.values())]}}
+
+
+def _infer(served: Served) -> dict[str, Any] | None:
+    """The example as tensors: one for each column that has a value in it, or one for all; none for nested columns."""
+    from nbprod.serving.inference import metadata
+    from nbprod.serving.signature import NESTED
+
+    body, about = example(served), metadata(served.signature, served.entry)["inputs"]
+    if "rows" in body:
+        rows = body["rows"]
+        shape, inner = [], rows
+        while isinstance(inner, list):
+            shape.append(len(inner))
+            inner = inner[0] if inner else None
+        return {"inputs": [{**about[0], "shape": shape, "data": rows}]}
+    if served.signature.types & set(NESTED):
+        return None
+    (record,) = body["records"]
+    return {
+        "inputs": [{**i, "shape": [1], "data": [record[i["name"]]]} for i in about if record[i["name"]] is not None]
+    }

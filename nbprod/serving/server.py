@@ -122,10 +122,11 @@ async def _serve(
     from nbprod.serving.app import App
     from nbprod.serving.pages import pages
     from nbprod.serving.rolling import rolled
-    from nbprod.serving.tracing import traced
+    from nbprod.serving.tracing import Traced, traced
 
     with _service(plan, loaded, cpus=cpus, worker=worker, slots=slots) as service:
-        server = _server(plan, traced(App(service, pages(service))))
+        app = traced(App(service, pages(service)))
+        server = _server(plan, app)
         following = follow(service, plan) if follow is not None else None
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -144,6 +145,8 @@ async def _serve(
             following.close()
         while not service.batcher.empty:  # what a shadow still scores
             await asyncio.sleep(0.01)
+    if isinstance(app, Traced):  # a worker ends without what Python does at its end
+        app.close()
     events.tell("info", "ended", worker=worker)
 
 

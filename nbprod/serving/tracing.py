@@ -25,14 +25,19 @@ def traced(app: Any) -> Any:
         return app
     provider = TracerProvider()
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
-    return Traced(app, provider.get_tracer("nbprod.serving"))
+    return Traced(app, provider)
 
 
 class Traced:
     """An application that makes a span of each request, as a child of the caller's."""
 
-    def __init__(self, app: Any, tracer: Any) -> None:
-        self._app, self._tracer = app, tracer
+    def __init__(self, app: Any, provider: Any) -> None:
+        self._app, self._provider = app, provider
+        self._tracer = provider.get_tracer("nbprod.serving")
+
+    def close(self) -> None:
+        """Send what was not sent yet, for as long as the exporter tries."""
+        self._provider.shutdown()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request within a span."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -18,6 +19,7 @@ from nbprod.packaging.lock import read_lock
 from nbprod.packaging.proof import answers, free_port
 from tests.functional.conftest import Make
 from tests.functional.project import PROGRAM, Project, is_alive, parameters, wait_for
+from tests.functional.serving import serving
 
 pytestmark = pytest.mark.slow
 
@@ -131,6 +133,20 @@ def test_a_version_of_a_stranger_is_not_built(project: Project, built: Any, tmp_
     said = project.call(*PROGRAM, "build", "line/1", "other", code=2, NBPROD_KEYS=str(tmp_path / "keys")).stderr
     assert "which you did not pin: nbprod keys --pin" in said
     assert not (project.root / "other").exists()
+
+
+def test_a_bundle_of_a_stranger_is_served_once_its_keys_are_named(project: Project, built: Any, tmp_path: Path) -> None:
+    own = str(tmp_path / "keys")
+    said = project.call(*PROGRAM, "serve", "bundle", "--port", "0", code=4, NBPROD_KEYS=own).stderr
+    assert "line/1 is not served, because it is signed with the key" in said
+    (advice,) = re.findall(
+        r"which is not pinned: (NBPROD_KEYS=\S+), or nbprod keys --pin, if you know whose it is", said
+    )
+    name, _, folder = advice.partition("=")
+    with serving(project, tmp_path, ref="bundle", body=b'{"records": [{"a": 2}]}', variables={name: folder}) as service:
+        status, answer = service.post()
+        assert (status, answer["model"], answer["version"]) == (200, "line", "1")
+        assert service.stop() == 0
 
 
 @pytest.fixture

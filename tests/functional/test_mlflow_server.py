@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import socket
-import subprocess
-import sys
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.functional.conftest import Make
-from tests.functional.project import Project, wait_for
+from tests.functional.project import Project
+from tests.functional.servers import free_port, mlflow_server
 
 pytestmark = pytest.mark.slow
 
@@ -30,39 +25,11 @@ nbprod.log_model(LinearRegression().fit(X, [1, 2, 3]), example=X)
 """
 
 
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
-
-
 @pytest.fixture
 def server(make_project: Make, tmp_path: Path) -> Iterator[str]:
     """The address of an MLflow server on this machine."""
-    environment = {**make_project("unused").environment, "MLFLOW_DISABLE_TELEMETRY": "true"}
-    address = f"http://127.0.0.1:{(port := free_port())}"
-    with (tmp_path / "server.log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
-             "--backend-store-uri", f"sqlite:///{tmp_path / 'server.db'}",
-             "--artifacts-destination", str(tmp_path / "served")],
-            cwd=tmp_path, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True,
-        )  # fmt: skip
-
-    def answers() -> bool:
-        try:
-            with urllib.request.urlopen(f"{address}/health", timeout=2) as reply:
-                return bool(reply.status == 200)
-        except OSError:
-            return False
-
-    try:
-        wait_for("the MLflow server to answer", answers, seconds=120)
+    with mlflow_server(tmp_path, make_project("unused").environment, port=free_port()) as address:
         yield address
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)  # MLflow's server leaves its workers behind when it is only terminated
-        process.wait()
 
 
 def test_the_same_job_with_an_mlflow_server(make_project: Make, server: str) -> None:

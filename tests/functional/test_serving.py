@@ -4,120 +4,26 @@ from __future__ import annotations
 
 import json
 import signal
-import socket
-import subprocess
-import threading
-import time
-import urllib.error
 import urllib.request
 import warnings
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import psutil  # type: ignore[import-untyped]
 import pytest
 
-from nbprod.predictions.reading import read_table
 from tests.functional.conftest import Make
-from tests.functional.project import PROGRAM, Project, is_alive, parameters, wait_for
-
-TRAIN = """
-import pandas as pd
-from sklearn.linear_model import LogisticRegression
-
-import nbprod
-
-rows = pd.read_csv(train)
-model = LogisticRegression(C=strength).fit(rows[["a", "b"]], rows["y"])
-nbprod.log_metric("accuracy", model.score(rows[["a", "b"]], rows["y"]))
-nbprod.log_model(model, example=rows[["a", "b"]].head())
-"""
-
-BODY = json.dumps({"records": [{"a": 0.9, "b": 0.1}]}).encode()
+from tests.functional.project import PROGRAM, Project, is_alive, wait_for
+from tests.functional.serving import BODY, Asking, Load, Running, serving, train_toy
 
 
 @pytest.fixture(scope="module")
 def project(make_project: Make) -> Project:
     """A project with two versions of one model."""
     made = make_project("serving")
-    lines = [f"{i % 100 / 100},{i * 31 % 100 / 100},{int(i % 100 > 50)}" for i in range(300)]
-    made.write("train.csv", "a,b,y\n" + "\n".join(lines) + "\n")
-    made.notebook("toy.ipynb", parameters('train = "train.csv"  # input\nstrength: float = 1.0'), TRAIN)
-    made.document("run", "toy.ipynb")
-    made.document("run", "toy.ipynb", "-p", "strength", "0.1")
+    train_toy(made)
     return made
-
-
-@dataclass(kw_only=True)
-class Running:
-    """A service that answers."""
-
-    process: subprocess.Popen[str]
-    url: str
-    port: int
-    log: Path
-    said: list[str] = field(default_factory=list)
-
-    def post(self, body: bytes = BODY, path: str = "/predict", **headers: str) -> tuple[int, Any]:
-        """The status and the body of an answer."""
-        request = urllib.request.Request(
-            self.url + path, data=body, headers={"content-type": "application/json", **headers}
-        )
-        try:
-            with urllib.request.urlopen(request, timeout=30) as found:
-                return found.status, json.loads(found.read())
-        except urllib.error.HTTPError as error:
-            return error.code, json.loads(error.read())
-
-    def send(self, data: bytes) -> bytes:
-        """Bytes as they are, and everything that comes back until the service closes the connection."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=30) as connection:
-            connection.sendall(data)
-            found = b""
-            while part := connection.recv(65536):
-                found += part
-            return found
-
-    def logged(self) -> list[dict[str, str]]:
-        """Request, role and version of every row in the log, rolled or not."""
-        found: list[dict[str, str]] = read_table(self.log, columns=["request", "role", "version"]).to_pylist()
-        return found
-
-    def stop(self) -> int:
-        """End it; the exit code."""
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout=60)
-
-
-@contextmanager
-def serving(project: Project, log: Path, *options: str, ref: str = "toy/1") -> Iterator[Running]:
-    """Start a service at a free port; when the block ends it is killed if it still runs."""
-    command = [*PROGRAM, "serve", ref, "--port", "0", "--predictions", str(log), *options]
-    process = subprocess.Popen(
-        command, cwd=project.root, env=project.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None and process.stderr is not None
-    said: list[str] = []
-    errors = process.stderr
-    reader = threading.Thread(target=lambda: said.extend(errors), daemon=True)
-    reader.start()
-    try:
-        line = process.stdout.readline()
-        assert " answers at " in line, (line, said)
-        url = line.split(" answers at ")[1].split(",")[0]
-        yield Running(process=process, url=url, port=int(url.rpartition(":")[2]), log=log / "toy", said=said)
-    finally:
-        family = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
-        process.kill()
-        process.wait()
-        for child in family:
-            child.kill()
-        reader.join(5)
-        process.stdout.close()
-        process.stderr.close()
 
 
 @pytest.fixture(scope="module")
@@ -196,42 +102,6 @@ def test_a_request_that_does_not_arrive_is_ended(service: Running, begun: bytes)
 def test_what_is_no_http_is_refused(service: Running) -> None:
     assert service.send(b"\x16\x03\x01 hello\r\n\r\n").startswith(b"HTTP/1.1 400")
     assert service.post()[0] == 200
-
-
-class Load:
-    """Threads that ask all the time, and remember what was answered."""
-
-    def __init__(self, service: Running, count: int = 4) -> None:
-        self.service, self.answered, self.failed = service, set[str](), list[object]()
-        self.ended = threading.Event()
-        self._threads = [threading.Thread(target=self._ask) for _ in range(count)]
-        for thread in self._threads:
-            thread.start()
-
-    def _ask(self) -> None:
-        import http.client
-
-        while not self.ended.is_set():
-            try:
-                connection = http.client.HTTPConnection("127.0.0.1", self.service.port, timeout=30)
-                with closing(connection):
-                    while not self.ended.is_set():
-                        connection.request("POST", "/predict", BODY, {"content-type": "application/json"})
-                        answer = connection.getresponse()
-                        content = json.loads(answer.read())
-                        if answer.status == 200:
-                            self.answered.add(content["request_id"])
-                        else:
-                            self.failed.append((answer.status, content))
-            except (OSError, http.client.HTTPException, ValueError) as error:
-                self.failed.append(error)
-                time.sleep(0.02)
-
-    def stop(self) -> None:
-        """End, when the last answers are there."""
-        self.ended.set()
-        for thread in self._threads:
-            thread.join()
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
@@ -319,10 +189,11 @@ def test_a_shadow_and_a_canary_are_recorded_by_version(project: Project, tmp_pat
     assert "between 0% and 100%" in both.stderr
 
 
+@pytest.mark.slow
 def test_a_promotion_is_followed_under_load_and_a_move_by_hand_is_not(project: Project, tmp_path: Path) -> None:
     project.document("promote", "toy/1", "--override", "gates", "--reason", "the first")
     with serving(project, tmp_path, "--workers", "2", ref="toy@champion") as service:
-        load = Load(service, 2)
+        load = Load(service, Asking(), Asking())
         wait_for("answers", lambda: len(load.answered) > 100)
         project.document("promote", "toy/2", "--override", "gates", "--reason", "better")
 
