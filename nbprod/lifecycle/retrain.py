@@ -20,7 +20,8 @@ from nbprod.lifecycle.requirements import requirements
 from nbprod.lifecycle.services import open_registry
 from nbprod.lifecycle.sources import check_bytes
 from nbprod.lifecycle.stale import champion_of, facts_of, moment, shadows
-from nbprod.lifecycle.versions import entry_of
+from nbprod.lifecycle.subject.learned import rebuild_of
+from nbprod.lifecycle.versions import entry_of, known_versions
 from nbprod.lifecycle.workspace import Workspace, open_existing
 from nbprod.registry import Registry, parse_ref
 from nbprod.retraining.chain import INCREMENTAL
@@ -186,9 +187,8 @@ def _retrained(bench: Bench, decision: Decision, tell: Callable[[str], None]) ->
         bench.note(bench.champion, "alarm", decision.reason)
     bench.note(bench.champion, BEGUN, decision.reason)
     tell(f"retraining {bench.champion.ref}: {decision.reason}")
-    scratch = bench.work.project.data / "retraining" / bench.champion.name
     try:
-        made = make(bench.work, bench.registry, bench.champion, bench.policy, scratch=scratch)
+        made = _made(bench, tell)
         if made.version == bench.champion.version:
             reason = f"code and data are those of {bench.champion.ref}, so nothing new came out."
             bench.note(bench.champion, "judge", reason)
@@ -200,6 +200,25 @@ def _retrained(bench: Bench, decision: Decision, tell: Callable[[str], None]) ->
     except KeyboardInterrupt:
         bench.note(bench.champion, "retrain_failed", "it was interrupted.")
         raise
+
+
+def _made(bench: Bench, tell: Callable[[str], None]) -> Made:
+    """Run the recipe; of an update chain that learned from a subject who is erased those of all that came after it.
+
+    Each then reads what lies at the places of its own data now, without the rows of the subject, and goes on from the
+    one that was made before it; the first from the version that is older than the subject.
+    """
+    scratch = bench.work.project.data / "retraining" / bench.champion.name
+    again = rebuild_of(bench.work, bench.champion, bench.registry)
+    if again is None or "update" not in bench.champion.entry["pipeline"]["sections"]:
+        return make(bench.work, bench.registry, bench.champion, bench.policy, scratch=scratch)
+    known = {version.ref: version for version in known_versions(bench.work)}
+    policy, onward = replace(bench.policy, data={}), ""
+    for ref in again.affected:
+        tell(f"building {ref} again without the subject, from {again.start if not onward else 'the one before'}")
+        made = make(bench.work, bench.registry, known[ref], policy, scratch=scratch, onward=onward)
+        onward = _registered(bench, made).digest
+    return made
 
 
 def _challenged(bench: Bench, decision: Decision, made: Made) -> Retrained:
