@@ -53,13 +53,13 @@ class World:
         draft.write_text(repr(moment - time.time()))
         os.replace(draft, file)
 
-    def nbprod(self, *words: str) -> str:
-        """What a verb prints; it may end with 3 or 6, which say that something was found or went wrong."""
+    def nbprod(self, *words: str, codes: Sequence[int] = (0,)) -> str:
+        """What a verb prints, which must end with one of some exit codes."""
         done = subprocess.run(
             [sys.executable, "-P", "-c", "from nbprod.cli import main; main()", *words],
             cwd=self.root, env=self.environment, capture_output=True, text=True,
         )  # fmt: skip
-        if done.returncode not in (0, 3, 6):
+        if done.returncode not in codes:
             raise SystemExit(f"nbprod {' '.join(words)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
         return done.stdout
 
@@ -80,10 +80,9 @@ def world(root: Path) -> World:
         "MLFLOW_DISABLE_TELEMETRY": "true",
     }
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
-    for words in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "The demo"]):
-        subprocess.run(
-            ["git", "-c", "user.name=demo", "-c", "user.email=demo@example.org", *words], cwd=root, check=True
-        )
+    git = ("git", "-c", "user.name=demo", "-c", "user.email=demo@example.org")
+    for words in (("init", "-q"), ("add", "-A"), ("commit", "-qm", "The demo")):
+        subprocess.run([*git, *words], cwd=root, check=True)
     return World(root=root, environment=environment)
 
 
@@ -185,7 +184,7 @@ def play(root: Path, *, months: int, out: Any = sys.stdout) -> None:
                 file = root / f"data/until-{2016 + (number - LATE) // 12}-{(number - LATE) % 12 + 1:02}.parquet"
                 pd.concat(past[-12:]).to_parquet(file, index=False)
             here.at(begin + MONTH + 3600)
-            (look,) = json.loads(here.nbprod("watch", "employment", "--once", "--json"))
+            (look,) = json.loads(here.nbprod("watch", "employment", "--once", "--json", codes=(0, 3, 6)))
             print(f"{name}  {len(people):,} people  {look['status']:12} {look['state']}: {look['reason']}", file=out)
             if look["guarded"]:
                 print(f"             guard: {look['guarded']}", file=out)

@@ -10,14 +10,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeVar
 
+from nbprod.config import DATA
 from nbprod.entities import Artifact, ModelVersion
 from nbprod.evidence.lineage import INHERITS, MADE, READ, Graph, data_id, version_id
 from nbprod.evidence.subjects import NOBODY
 from nbprod.lifecycle.subject.indexing import Dataset, Found, Indexes, Question
+from nbprod.lifecycle.updating import PARENTS
 
 State = Literal["holds", "derived", "unknown", "absent"]
 WORST: tuple[State, ...] = ("holds", "derived", "unknown", "absent")
 Known = TypeVar("Known")
+KEPT = f"{DATA}/{PARENTS}/"
 AFFECTED = frozenset({"holds", "derived"})
 
 
@@ -123,6 +126,9 @@ class Standings:
         return _derived(above)
 
     def _outside(self, sha256: str) -> Standing:
+        parent = self._parent(sha256)
+        if parent is not None:
+            return self.of_version(parent)
         said = self.said.get(sha256, frozenset())
         if columns := self.named(sha256):
             found = self._asked(sha256, columns, "all" if len(columns) == 1 else "any")
@@ -135,6 +141,13 @@ class Standings:
             why = "has a card that names no subject: add `subject: COLUMN`, or `subject: none`."
             return Standing(state="unknown", why=why)
         return Standing(state="unknown", why="has no card: write one with `subject: COLUMN`, or `subject: none`.")
+
+    def _parent(self, sha256: str) -> ModelVersion | None:
+        """The version of which some bytes are the copy that an update went on from."""
+        node = self.graph.by_id.get(data_id(sha256))
+        uris = () if node is None else node.facts.get("uris", ())
+        digests = {uri.removeprefix(KEPT).partition("/")[0] for uri in uris if uri.startswith(KEPT)}
+        return next((version for version in self.versions if version.digest in digests), None)
 
     def _asked(self, sha256: str, columns: Iterable[str], needed: Literal["all", "any"]) -> Found:
         dataset = Dataset(artifact=self.artifact(sha256), columns=tuple(sorted(columns)), needed=needed)
