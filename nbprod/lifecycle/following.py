@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from nbprod.config import Project
 from nbprod.errors import DeployError, NbprodError
@@ -25,7 +25,7 @@ from nbprod.trust.keys import Keys
 if TYPE_CHECKING:
     from nbprod.serving.loading import Source
     from nbprod.serving.server import Plan
-    from nbprod.serving.service import Service
+    from nbprod.serving.service import Loaded, Service
 
 LOCAL, REMOTE = 0.25, 2.0
 """Seconds between two looks at a registry's file, and at a registry elsewhere."""
@@ -90,8 +90,8 @@ def _local(path: Path, name: str) -> Seen:
     return Seen(head=head, aliases=aliases.get(name, {}), lines=lines)
 
 
-def audited(seen: Seen, name: str, alias: str, keys: Keys) -> str:
-    """The version at which a sound audit log left an alias.
+def audited(seen: Seen, name: str, alias: str, keys: Keys, *, needed: Literal["yes", "no"] = "yes") -> str:
+    """The version at which a sound audit log left an alias; empty where nothing has it, if it is not needed.
 
     Raises:
         DeployError: the log is not sound, or the alias does not point where it says.
@@ -101,6 +101,8 @@ def audited(seen: Seen, name: str, alias: str, keys: Keys) -> str:
         raise DeployError(f"the audit log of '{name}' cannot be trusted, so {name}@{alias} is not followed: "
                           f"{' '.join(log.problems)}")  # fmt: skip
     said, now = aliases_of(log.lines).get(alias, ""), seen.aliases.get(alias, "")
+    if not said and not now and needed == "no":
+        return ""
     if said != now:
         raise DeployError(
             f"the alias '{alias}' of '{name}' points at version {now or '-'}, but its audit log left it at version "
@@ -111,21 +113,24 @@ def audited(seen: Seen, name: str, alias: str, keys: Keys) -> str:
     return said
 
 
-def first_version(work: Workspace, name: str, alias: str) -> str:
-    """The version to begin with.
+def first_version(work: Workspace, name: str, alias: str, *, needed: Literal["yes", "no"] = "yes") -> str:
+    """The version to begin with; see `audited`.
 
     Raises:
         DeployError: the alias is not audited.
     """
     with looking(work.project, name) as (look, _):
-        return audited(look(), name, alias, Keys())
+        return audited(look(), name, alias, Keys(), needed=needed)
 
 
 @dataclass(slots=True, kw_only=True)
 class Follower:
-    """Follows an alias in a worker, in a thread of its own.
+    """Follows aliases in a worker, in a thread of its own.
 
     Args:
+        alias: of the version that answers; empty for one that is not followed.
+        shadow: of the version that scores what was answered; empty for one that is not followed. Nobody has it, or the
+            version that answers has it, while there is no shadow.
         bring: see `Bring`.
         scratch: a folder for copies, of this service alone.
     """
@@ -133,6 +138,7 @@ class Follower:
     project: Project
     name: str
     alias: str
+    shadow: str = ""
     bring: Bring
     scratch: Path
     _ended: threading.Event = field(default_factory=threading.Event)
@@ -170,10 +176,8 @@ class Follower:
                     seen = look()
                     if seen.token == known:
                         continue
-                    version = audited(seen, self.name, self.alias, Keys())
+                    self._look(seen, service, plan, loop)
                     known = seen.token
-                    if version != service.roles.answer.served.version:
-                        self._exchange(version, service, plan, loop)
                     self._refused = ""
                 except NbprodError as error:
                     self._tell(error)
@@ -188,7 +192,33 @@ class Follower:
                 "error", "the alias is not followed, and the version before goes on answering", error=str(error)
             )
 
-    def _exchange(self, version: str, service: Service, plan: Plan, loop: Any) -> None:
+    def _look(self, seen: Seen, service: Service, plan: Plan, loop: Any) -> None:
+        """Exchange what is not what the aliases say any more; the answer first."""
+        roles = service.roles
+        answer = roles.answer
+        if self.alias:
+            version = audited(seen, self.name, self.alias, Keys())
+            if version != answer.served.version:
+                answer = self._loaded(version, plan)
+        shadow = roles.shadow
+        if self.shadow:
+            version = audited(seen, self.name, self.shadow, Keys(), needed="no")
+            if version in ("", answer.served.version):
+                shadow = None
+            elif shadow is None or version != shadow.served.version:
+                shadow = self._shadow(version, plan)
+        if answer is not roles.answer or shadow is not roles.shadow:
+            loop.call_soon_threadsafe(lambda: service.exchange(replace(service.roles, answer=answer, shadow=shadow)))
+
+    def _shadow(self, version: str, plan: Plan) -> Loaded | None:
+        """A shadow; none where it cannot be loaded, which must not keep the answer from being exchanged."""
+        try:
+            return self._loaded(version, plan)
+        except Exception as error:  # whatever a model or a file raises
+            events.tell("error", "the shadow cannot be loaded", version=f"{self.name}/{version}", error=error)
+            return None
+
+    def _loaded(self, version: str, plan: Plan) -> Loaded:
         import tempfile
 
         from nbprod.serving.loading import load
@@ -196,5 +226,4 @@ class Follower:
 
         target = Path(tempfile.mkdtemp(prefix=f"{version}-", dir=self.scratch)) / "model"
         source = self.bring(f"{self.name}/{version}", target)
-        loaded = Loaded.of(load(source, plan.limits), locked=plan.api_keys is not None)
-        loop.call_soon_threadsafe(lambda: service.exchange(replace(service.roles, answer=loaded)))
+        return Loaded.of(load(source, plan.limits), locked=plan.api_keys is not None)
