@@ -95,7 +95,7 @@ def parts(rows: pd.DataFrame, count: int) -> list[pd.DataFrame]:
 @contextmanager
 def serving(here: World) -> Iterator[str]:
     """The real service; the block gets its address."""
-    words = ("serve", "employment@champion", "--port", "0")
+    words = ("serve", "employment@champion", "--shadow", "employment@challenger", "--port", "0")
     with (here.root / "serve.log").open("w") as log, subprocess.Popen(
         [sys.executable, "-P", "-c", "from nbprod.cli import main; main()", *words],
         cwd=here.root, env=here.environment, stdout=subprocess.PIPE, stderr=log, text=True,

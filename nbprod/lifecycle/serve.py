@@ -205,7 +205,7 @@ def _plan(wish: Wish, scratch: Path) -> Plan:
 
 
 def _audited(text: str, work: Workspace, role: str) -> str:
-    """A reference without an alias: the version at which the audit log left it; empty for a shadow that is yet to come."""
+    """A reference without an alias: the version at which the log left it; empty for a shadow that is yet to come."""
     ref = parse_ref(text)
     if not ref.alias:
         return text

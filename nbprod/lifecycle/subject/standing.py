@@ -126,7 +126,7 @@ class Standings:
         return _derived(above)
 
     def _outside(self, sha256: str) -> Standing:
-        parent = self._parent(sha256)
+        parent = _copied(self, sha256)
         if parent is not None:
             return self.of_version(parent)
         said = self.said.get(sha256, frozenset())
@@ -141,13 +141,6 @@ class Standings:
             why = "has a card that names no subject: add `subject: COLUMN`, or `subject: none`."
             return Standing(state="unknown", why=why)
         return Standing(state="unknown", why="has no card: write one with `subject: COLUMN`, or `subject: none`.")
-
-    def _parent(self, sha256: str) -> ModelVersion | None:
-        """The version of which some bytes are the copy that an update went on from."""
-        node = self.graph.by_id.get(data_id(sha256))
-        uris = () if node is None else node.facts.get("uris", ())
-        digests = {uri.removeprefix(KEPT).partition("/")[0] for uri in uris if uri.startswith(KEPT)}
-        return next((version for version in self.versions if version.digest in digests), None)
 
     def _asked(self, sha256: str, columns: Iterable[str], needed: Literal["all", "any"]) -> Found:
         dataset = Dataset(artifact=self.artifact(sha256), columns=tuple(sorted(columns)), needed=needed)
@@ -211,6 +204,14 @@ class Standings:
         if here and (self.indexes.work.project.root / here[0]).is_dir():
             kind = "folder"
         return Artifact(name=uris[0], uri=uris[0], sha256=sha256, size=int(facts.get("bytes") or 0), kind=kind)
+
+
+def _copied(standings: Standings, sha256: str) -> ModelVersion | None:
+    """The version of which some bytes are the copy that an update went on from."""
+    node = standings.graph.by_id.get(data_id(sha256))
+    uris = () if node is None else node.facts.get("uris", ())
+    digests = {uri.removeprefix(KEPT).partition("/")[0] for uri in uris if uri.startswith(KEPT)}
+    return next((version for version in standings.versions if version.digest in digests), None)
 
 
 def worst(standings: Iterable[Standing]) -> Standing:
