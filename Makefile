@@ -16,7 +16,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # As on most machines: what Python leaves beside a module must not count as a change of anything.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help venv demo demo-monitor test check format unit functional slow nbval bench bench-serving dist lock clean
+.PHONY: help venv demo demo-monitor test check format unit functional slow test-image nbval bench bench-scoring bench-serving dist lock clean
 .DEFAULT_GOAL := help
 
 help: ## Show these targets
@@ -61,7 +61,7 @@ format: $(VENV)/.ready ## Format the code and fix what can be fixed
 	$(BIN)/ruff format .
 
 unit: $(VENV)/.ready ## Run the unit tests
-	$(RUN) pytest -q -n $(JOBS) --ignore tests/functional
+	$(RUN) pytest -q -n $(JOBS) --ignore tests/functional --ignore tests/image
 
 functional: $(VENV)/.ready ## Run the tests with real kernels and a real registry
 	$(RUN) pytest -q -n $(JOBS) --dist loadfile -m "not slow" tests/functional
@@ -69,12 +69,18 @@ functional: $(VENV)/.ready ## Run the tests with real kernels and a real registr
 slow: $(VENV)/.ready ## Run the end-to-end tests that take minutes
 	$(RUN) pytest -q -n $(JOBS) --dist loadfile -m slow tests
 
+test-image: $(VENV)/.ready ## Build a real image of a bundle, run it and ask it (root, Debian's buildah, podman, umoci, runc, debootstrap)
+	.ci/image
+
 nbval: $(VENV)/.ready ## Check that the example notebooks still give their saved outputs
 	$(BIN)/nbprod run pipelines/employment.yaml
 	$(RUN) pytest -q --nbval notebooks
 
 bench: $(VENV)/.ready ## Measure nbprod against other tools
 	$(RUN) benchmarks
+
+bench-scoring: $(VENV)/.ready ## Measure nbprod score on 10 million rows beside pandas and MLflow
+	$(RUN) benchmarks.scoring $(ARGS)
 
 bench-serving: $(VENV)/.ready ## Measure the service beside mlflow models serve (ARGS="--with mlserver": and MLServer)
 	$(RUN) benchmarks.serving $(ARGS)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from nbprod.monitoring.columns import BINS
-from nbprod.monitoring.drift import Binned, chi2, js, ks, psi, wasserstein
+from nbprod.monitoring.drift import ALPHA, EFFECT, Binned, chi2, js, ks, psi, wasserstein
 from nbprod.monitoring.facts import Drift
 from nbprod.monitoring.fairness import unequal
 from nbprod.stats.groups import GroupValue
@@ -36,9 +36,10 @@ class World:
 
     Attributes:
         correlated: how much all columns share with one hidden cause.
-        season: how far the mean of all columns swings over a week, in standard deviations; the reference covers it.
+        season: how far the mean of all columns swings, in standard deviations; the reference covers it all.
+        period: windows in which it comes round: 7 for days of a week, 24 for hours of a day.
         rare: if not empty, of each pair of columns one is a category with levels as rare as one row in a thousand.
-        weeks: if not empty, a window is a whole week.
+        whole: if not empty, a window covers the whole season.
         reference: rows of the reference.
     """
 
@@ -46,7 +47,8 @@ class World:
     correlated: float = 0.0
     season: float = 0.0
     rare: str = ""
-    weeks: str = ""
+    whole: str = ""
+    period: int = 7
     reference: int = 100_000
 
     def rows(self, chance: np.random.Generator, count: int, *, day: int | None, shift: float = 0.0) -> Array:
@@ -55,8 +57,9 @@ class World:
         own = chance.normal(size=(count, COLUMNS))
         made = np.sqrt(self.correlated) * cause + np.sqrt(1 - self.correlated) * own
         if self.season:
-            days = chance.integers(0, 7, (count, 1)) if day is None or self.weeks else np.full((count, 1), day % 7)
-            made += self.season * np.sin(2 * np.pi * days / 7)
+            any_time = day is None or self.whole
+            when = chance.integers(0, self.period, (count, 1)) if any_time else np.full((count, 1), day)
+            made += self.season * np.sin(2 * np.pi * when / self.period)
         made[:, 0] += shift
         found: Array = made
         return found
@@ -65,8 +68,10 @@ class World:
 WORLDS = (
     World(name="independent"),
     World(name="correlated 0.5", correlated=0.5),
-    World(name="weekly season 0.1 sd", season=0.1),
-    World(name="the same, windows of a week", season=0.1, weeks="whole"),
+    World(name="days differ by 0.1 sd", season=0.1),
+    World(name="days differ by 0.2 sd", season=0.2),
+    World(name="hours differ by 0.1 sd, windows of an hour", season=0.1, period=24),
+    World(name="days differ by 0.2 sd, windows of a week", season=0.2, whole="week"),
     World(name="rare levels", rare="yes"),
     World(name="a reference of 1,000 rows", reference=1000),
 )
@@ -136,10 +141,12 @@ class Rule:
 
 
 RULES = (
-    Rule(name="**nbprod's default**", test=_auto(0.05 / COLUMNS, 0.03), alarms=2, of_last=3),
-    Rule(name="the same, any one window", test=_auto(0.05 / COLUMNS, 0.03)),
-    Rule(name="the same, without a least effect", test=_auto(0.05 / COLUMNS, 0.0), alarms=2, of_last=3),
-    Rule(name="the same, least effect 0.08", test=_auto(0.05 / COLUMNS, 0.08), alarms=2, of_last=3),
+    Rule(name="**nbprod's default**", test=_auto(ALPHA / COLUMNS, EFFECT), alarms=2, of_last=3),
+    Rule(name="the same, least effect 0.03", test=_auto(ALPHA / COLUMNS, 0.03), alarms=2, of_last=3),
+    Rule(name="the same, least effect 0.05", test=_auto(ALPHA / COLUMNS, 0.05), alarms=2, of_last=3),
+    Rule(name="the same, least effect 0.10", test=_auto(ALPHA / COLUMNS, 0.10), alarms=2, of_last=3),
+    Rule(name="the default, any one window", test=_auto(ALPHA / COLUMNS, EFFECT)),
+    Rule(name="least effect 0.03, any one window", test=_auto(ALPHA / COLUMNS, 0.03)),
     Rule(name="p < .05 in any column", test=_auto(0.05, 0.0)),
     Rule(name="PSI > 0.1 in any column", test=lambda a, b: psi(a, b, threshold=0.1)),
     Rule(name="PSI > 0.2 in any column", test=lambda a, b: psi(a, b, threshold=0.2)),
@@ -217,17 +224,42 @@ def table(*, rows: int, years: int, shift: float) -> str:
     head = [*(f"{name}: alarm days" for name in made), f"windows to find {shift:g} sd"]
     lines = [f"| policy | {' | '.join(head)} |", f"|---|{'---|' * len(head)}"]
     for rule in RULES:
-        first = made[WORLDS[0].name][rule.name]
-        delay = f"{first.delay:.1f}" if first.found > 0.99 else f"{first.delay:.1f} ({100 * first.found:.0f} % found)"
-        delay = "never" if not first.found else delay
         cells = [f"{outcome[rule.name].days:.1f}" for outcome in made.values()]
-        lines.append(f"| {rule.name} | {' | '.join([*cells, delay])} |")
+        cells.append(_delay(made[WORLDS[0].name][rule.name]))
+        lines.append(f"| {rule.name} | {' | '.join(cells)} |")
     said = "; ".join(f"{name} alarms in {100 * share:.0f} %" for name, share in groups(rows=1000, windows=2000).items())
     about = (
         f"{COLUMNS} columns, 365 windows of {rows:,} rows in a year, a reference of 100,000 rows, {years} years; "
         "windows in a year that alarm though nothing drifted."
     )
-    return f"{about}\n\n" + "\n".join(lines) + f"\n\nFive equal groups in windows of 1,000 rows: {said}.\n"
+    return (
+        f"{about}\n\n" + "\n".join(lines) + f"\n\n{powers()}\n\nFive equal groups in windows of 1,000 rows: {said}.\n"
+    )
+
+
+def powers() -> str:
+    """What a least effect costs and saves with windows of other sizes, as Markdown."""
+    rules = [rule for rule in RULES if rule.of_last == 3]
+    shifts = (0.15, 0.25, 0.5)
+    head = ["rows", "least effect", "alarm days", "alarm days, days differ by 0.1 sd"]
+    head += [f"windows to find {shift:g} sd" for shift in shifts]
+    lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
+    for rows in (500, 1000, 10_000):
+        quiet = {shift: simulate(WORLDS[0], rows=rows, years=1, shift=shift, seed=1) for shift in shifts}
+        season = simulate(World(name="", season=0.1), rows=rows, years=1, shift=0.25, seed=1)
+        for rule in rules:
+            cells = [f"{quiet[0.25][rule.name].days:.0f}", f"{season[rule.name].days:.0f}"]
+            cells += [_delay(quiet[shift][rule.name]) for shift in shifts]
+            name = rule.name.replace("**nbprod's default**", f"**{EFFECT:g}**").removeprefix("the same, least effect ")
+            lines.append(f"| {rows:,} | {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _delay(outcome: Outcome) -> str:
+    if not outcome.found:
+        return "never"
+    share = "" if outcome.found > 0.99 else f" ({100 * outcome.found:.0f} % found)"
+    return f"{outcome.delay:.1f}{share}"
 
 
 def main() -> int:

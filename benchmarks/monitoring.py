@@ -1,8 +1,9 @@
 """How fast rows are compared with a profile, beside a full scan: ``python -m benchmarks.monitoring``.
 
 Each measure is a process of its own, timed from its start to its end, with the most memory that it held. The reference
-has a million rows of 20 columns and was profiled before. Evidently cannot be imported beside pandas 3: it is measured
-in an environment of its own, if one is named.
+has a million rows of 20 columns and was profiled before: by the library, which only counts and tests for drift, and by
+the verb, on a registered model and files with its answers and the truth, of which it also says how good and how fair
+they are. Evidently cannot be imported beside pandas 3: it is measured in an environment of its own, if one is named.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from benchmarks.false_alarms import DOCS, write
 
@@ -36,6 +38,11 @@ for start in range(0, count, 1 << 20):
     for i in range(3):
         codes = chance.integers(0, 5, rows)
         made[f"c{i}"] = pa.DictionaryArray.from_arrays(codes, ["a", "b", "c", "d", "e"]).cast("string")
+    if len(sys.argv) > 4:
+        score = 1 / (1 + np.exp(-made["x0"] - made["x2"]))
+        made["y"] = (chance.uniform(size=rows) < score).astype("int64")
+        if sys.argv[4] == "answers":
+            made |= {"prediction": (score > 0.5).astype("int64"), "score": score}
     table = pa.table(made)
     writer = writer or pq.ParquetWriter(folder, table.schema)
     writer.write_table(table, row_group_size=1 << 17)
@@ -73,6 +80,30 @@ with pq.ParquetFile(sys.argv[2], pre_buffer=False) as file:
             if not pa.types.is_string(column.type):
                 total += float(column.to_numpy(zero_copy_only=False).sum())
 print(rows, total)
+"""
+
+TRAIN = """
+import pandas as pd
+from sklearn.compose import make_column_selector, make_column_transformer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+
+import nbprod
+
+rows = pd.read_parquet(train).head(20_000)
+numbers = make_column_transformer(("passthrough", make_column_selector(dtype_include="number")))
+model = make_pipeline(numbers, LogisticRegression(max_iter=500)).fit(rows.drop(columns="y"), rows["y"])
+nbprod.log_metric("accuracy", model.score(rows.drop(columns="y"), rows["y"]))
+nbprod.log_model(model, example=rows.drop(columns="y").head())
+"""
+
+PIPELINE = """
+name: wide
+stages:
+  train: {notebook: wide.ipynb, inputs: {train: ./train.parquet, test: ./test.parquet}}
+model:
+  {name: wide, from: train.model, main_metric: accuracy, data: {train: ./train.parquet, test: ./test.parquet},
+   target: y, groups: [c0], owner: a benchmark}
 """
 
 EVIDENTLY = """
@@ -115,11 +146,18 @@ class Taken:
 
 def measure(python: str, code: str, *arguments: str, times: int = TIMES) -> Taken:
     """Run code in a process of its own, several times."""
+    return timed([python, "-c", code, *arguments], times=times)
+
+
+def timed(command: Sequence[str], *, times: int = TIMES, folder: Path | None = None) -> Taken:
+    """Run a command several times; of each number the best, of memory the most."""
     best, busy, memory, said = float("inf"), float("inf"), 0, ""
     environment = {**os.environ, "DO_NOT_TRACK": "true"}
     for _ in range(times):
         begun = time.perf_counter()
-        process = subprocess.Popen([python, "-c", code, *arguments], stdout=subprocess.PIPE, text=True, env=environment)
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment, cwd=folder
+        )
         assert process.stdout is not None
         said = process.stdout.read()
         _, status, usage = os.wait4(process.pid, 0)
@@ -129,6 +167,44 @@ def measure(python: str, code: str, *arguments: str, times: int = TIMES) -> Take
         best, memory = min(best, time.perf_counter() - begun), max(memory, usage.ru_maxrss * 1024)
         busy = min(busy, usage.ru_utime + usage.ru_stime)
     return Taken(seconds=best, busy=busy, memory=memory, said=said.strip())
+
+
+def notebook(parameters: str, *cells: str) -> dict[str, Any]:
+    """A notebook whose first cell holds its parameters."""
+
+    def cell(number: int, text: str, tags: Sequence[str]) -> dict[str, Any]:
+        fixed: dict[str, Any] = {
+            "cell_type": "code",
+            "execution_count": None,
+            "outputs": [],
+            "metadata": {"tags": list(tags)},
+        }
+        return {**fixed, "id": f"cell-{number}", "source": text}
+
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    made = [cell(0, parameters, ["parameters"]), *(cell(n, text, []) for n, text in enumerate(cells, 1))]
+    return {"cells": made, "metadata": kernel, "nbformat": 4, "nbformat_minor": 5}
+
+
+def verb(project: Path, large: int) -> dict[str, Taken]:
+    """What ``nbprod monitor`` takes, on a registered model and files with answers and truth."""
+    for name, count, seed, columns in (
+        ("train.parquet", 1_000_000, 0, "truth"), ("test.parquet", 20_000, 3, "truth"),
+        ("small.parquet", 100_000, 1, "answers"), ("large.parquet", large, 2, "answers"),
+    ):  # fmt: skip
+        measure(sys.executable, MAKE, str(project / name), str(count), str(seed), columns, times=1)
+    cells = ('train = "train.parquet"  # input\ntest = "test.parquet"  # input', TRAIN)
+    (project / "wide.ipynb").write_text(json.dumps(notebook(*cells)), encoding="utf-8")
+    (project / "pipelines").mkdir()
+    (project / "pipelines/wide.yaml").write_text(PIPELINE, encoding="utf-8")
+    program = str(Path(sys.executable).with_name("nbprod"))
+    timed([program, "run"], times=1, folder=project)
+    asked = [program, "monitor", "wide", "--json", "--input"]
+    found = {"nbprod monitor, 100,000 rows": timed([*asked, "small.parquet"], folder=project)}
+    page = timed([*asked, "small.parquet", "--html", "page.html"], folder=project)
+    found["nbprod monitor --html, 100,000 rows"] = page
+    found[f"nbprod monitor, {large:,} rows"] = timed([*asked, "large.parquet"], folder=project)
+    return found
 
 
 def table(*, large: int, evidently: str | None) -> tuple[str, bool]:
@@ -145,6 +221,10 @@ def table(*, large: int, evidently: str | None) -> tuple[str, bool]:
             found[f"numpy, only reading and summing, {size} rows"] = measure(sys.executable, SCAN, profile, path)
             found[f"nbprod, {size} rows"] = measure(sys.executable, NBPROD, profile, path)
         merged = measure(sys.executable, MERGE, profile, small, times=1)
+        for path in (reference, big) if not evidently else (big,):
+            Path(path).unlink()
+        Path(scratch, "project").mkdir()
+        found |= verb(Path(scratch, "project"), large)
         if evidently:
             found["Evidently, 100,000 rows"] = measure(evidently, EVIDENTLY, reference, small, times=1)
     bars = _bars(found, merged, large)
@@ -161,15 +241,28 @@ def _bars(found: Mapping[str, Taken], merged: Taken, large: int) -> dict[str, bo
     small, big = found["nbprod, 100,000 rows"], found[f"nbprod, {large:,} rows"]
     ratio = big.seconds / found[f"numpy, only reading and summing, {large:,} rows"].seconds
     days = float(merged.said.split()[1])
+    scan = found[f"numpy, only reading and summing, {large:,} rows"].seconds
+    said, all_rows = found["nbprod monitor, 100,000 rows"], found[f"nbprod monitor, {large:,} rows"]
+    page = found["nbprod monitor --html, 100,000 rows"].seconds - said.seconds
     bars = {
         f"100,000 rows within 1 s ({small.seconds:.2f} s)": small.seconds <= 1,
         f"{large:,} rows within 3 times the scan ({ratio:.1f} times)": ratio <= 3,
         f"{large:,} rows within 400 MB ({big.memory / 1e6:.0f} MB)": big.memory <= 400e6,
         f"a year of days read and merged within 1 s ({days:.2f} s)": days <= 1,
     }
+    bars |= {
+        f"the verb: 100,000 rows within 1 s ({said.seconds:.2f} s)": said.seconds <= 1,
+        f"the verb: the page adds no more than 0.5 s ({page:.2f} s)": page <= 0.5,
+        f"the verb: {large:,} rows within 3 times the scan ({all_rows.seconds / scan:.1f} times)": all_rows.seconds
+        <= 3 * scan,
+        f"the verb: {large:,} rows within 400 MB ({all_rows.memory / 1e6:.0f} MB)": all_rows.memory <= 400e6,
+    }
     if "Evidently, 100,000 rows" in found:
-        times = found["Evidently, 100,000 rows"].seconds / small.seconds
-        bars[f"at least 25 times as fast as Evidently ({times:.0f} times)"] = times >= 25
+        other = found["Evidently, 100,000 rows"].seconds
+        for name, own in (("", small), ("the verb: ", said)):
+            bars[f"{name}at least 25 times as fast as Evidently ({other / own.seconds:.0f} times)"] = (
+                other >= 25 * own.seconds
+            )
     return bars
 
 

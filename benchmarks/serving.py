@@ -1,9 +1,9 @@
 """``python -m benchmarks.serving``: requests a second of `nbprod serve` beside other servers, in one run.
 
 All servers hold the same logistic regression of 30 numbers, with one worker and one OpenMP thread; nbprod with its
-validation and its log of predictions. They stay up together; every load is put on each in turn, in several rounds, so
-that a slow minute of the machine hits them all, and the median of the rounds counts. The load generator is
-`benchmarks.load`, whose share of a CPU is told. Never part of the tests.
+validation and its log of predictions, and once more without the log, whose cost that shows. They stay up together;
+every load is put on each in turn, in several rounds, so that a slow minute of the machine hits them all, and the median
+of the rounds counts. The load generator is `benchmarks.load`, whose share of a CPU is told. Never part of the tests.
 """
 
 from __future__ import annotations
@@ -36,6 +36,9 @@ LOADS = ((1, 1), (1, 16), (1, 64), (100, 8), (10_000, 2))
 
 BARS = {(1, 1): 10.0, (1, 16): 60.0, (1, 64): 100.0, (100, 8): 20.0}
 """How many times as many requests a second as `mlflow models serve`."""
+
+UNLOGGED = "from nbprod.predictions.journal import Journal; Journal.write = lambda *ignored: None"
+"""What takes the log away; nbprod itself has no such option."""
 
 NOTEBOOK = """
 import numpy as np
@@ -86,7 +89,7 @@ def main() -> None:
     }  # fmt: skip
     try:
         with ExitStack() as stack:
-            folder = _model(work, environment)
+            folder = make_model(work, environment)
             servers = [stack.enter_context(start) for start in _starts(options.others, work, folder, environment)]
             requests = {server.name: _requests(server, work) for server in servers}
             for number in range(options.rounds):
@@ -106,7 +109,7 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _model(work: Path, environment: Mapping[str, str]) -> Path:
+def make_model(work: Path, environment: Mapping[str, str]) -> Path:
     """The registered folder of the model in a new project."""
     cells = [("parameters", "seed: int = 0"), ("", NOTEBOOK)]
     notebook = {
@@ -121,21 +124,25 @@ def _model(work: Path, environment: Mapping[str, str]) -> Path:
     (work / "wide.ipynb").write_text(json.dumps(notebook), encoding="utf-8")
     (work / ".nbprod").mkdir()
     done = subprocess.run(
-        [*_nbprod(), "run", "wide.ipynb"], cwd=work, env=dict(environment), capture_output=True, text=True, timeout=600
+        [*program(), "run", "wide.ipynb"], cwd=work, env=dict(environment), capture_output=True, text=True, timeout=600
     )
     if done.returncode:
         raise BenchmarkError(f"the model could not be made:\n{done.stderr}")
     return next((work / ".nbprod" / "artifacts").rglob("MLmodel")).parent
 
 
-def _nbprod() -> list[str]:
-    return [sys.executable, "-P", "-c", "from nbprod.cli import main; main()"]
+def program(before: str = "pass") -> list[str]:
+    """`nbprod` as a process of its own; the code before it may change what it measures."""
+    return [sys.executable, "-P", "-c", f"{before}; from nbprod.cli import main; main()"]
 
 
 def _starts(others: Sequence[str], work: Path, folder: Path, environment: Mapping[str, str]) -> Iterator[Any]:
     port = _port()
-    command = [*_nbprod(), "serve", "wide/1", "--port", str(port), "--predictions", str(work / "log")]
+    command = [*program(), "serve", "wide/1", "--port", str(port), "--predictions", str(work / "log")]
     yield _started("nbprod", command, port, work, environment, path="/predict", form=_rows)
+    port = _port()
+    command = [*program(UNLOGGED), "serve", "wide/1", "--port", str(port), "--predictions", str(work / "none")]
+    yield _started("nbprod without its log", command, port, work, environment, path="/predict", form=_rows)
     port = _port()
     command = [
         sys.executable, "-m", "mlflow", "models", "serve", "-m", str(folder), "-p", str(port), "-w", "1",
@@ -295,8 +302,9 @@ def table(servers: Sequence[Server]) -> str:
         lines.append(f"| {server.name} | {' | '.join(cells)} | {server.first:.1f} s | {server.memory:.0f} |")
     own = servers[0]
     for other in servers[1:]:
-        ratios = [_median(own.rates[load]) / _median(other.rates[load]) for load in LOADS]
-        lines.append(f"| nbprod / {other.name} | {' | '.join(f'{ratio:.1f}x' for ratio in ratios)} | | |")
+        ratios = [_median(_paired(own, other, load)) for load in LOADS]
+        shown = [f"{ratio:.2f}x" if ratio < 2 else f"{ratio:.1f}x" for ratio in ratios]
+        lines.append(f"| nbprod / {other.name} | {' | '.join(shown)} | | |")
     bars = [f"{BARS[load]:.0f}x" if load in BARS else "" for load in LOADS]
     lines.append(f"| bar, of mlflow | {' | '.join(bars)} | 3 s | 200 |")
     share = max(share for server in servers for share in server.shares)
@@ -304,6 +312,11 @@ def table(servers: Sequence[Server]) -> str:
     load = os.getloadavg()[0]
     lines.append(f"The load generator used at most {100 * share:.0f} % of a CPU; the machine's load was {load:.1f}.")
     return "\n".join(lines)
+
+
+def _paired(one: Server, other: Server, load: tuple[int, int]) -> list[float]:
+    """Ratios of the rates that were measured one after the other."""
+    return [left / right for left, right in zip(one.rates[load], other.rates[load], strict=True)]
 
 
 def _median(values: Sequence[float]) -> float:

@@ -1,19 +1,58 @@
 """From a notebook to a model version that is ready to deploy.
 
-A notebook calls ``nbprod.log_metric``, ``log_metrics``, ``log_artifact``, ``log_model`` and ``load_model``. Importing
-nbprod loads nothing of it; a name is loaded when it is first used.
+A notebook calls ``nbprod.log_metric``, ``log_metrics``, ``log_artifact``, ``log_model`` and ``load_model``, and
+``nbprod.monitor`` looks at what was registered. Importing nbprod loads nothing of it; a name is loaded when it is first
+used.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from os import PathLike
+
+    from nbprod.lifecycle.monitor import Looked
     from nbprod.notebook import load_model, log_artifact, log_metric, log_metrics, log_model
 
 __version__ = "0.1.0"
 
-__all__ = ["load_model", "log_artifact", "log_metric", "log_metrics", "log_model"]
+__all__ = ["load_model", "log_artifact", "log_metric", "log_metrics", "log_model", "monitor"]
+
+
+def monitor(
+    name: str,
+    *,
+    files: Iterable[str | PathLike[str]] = (),
+    labels: Iterable[str | PathLike[str]] = (),
+    since: str = "",
+    window: str = "",
+) -> Looked:
+    """Say whether what runs is still like what was measured, as ``nbprod monitor`` does.
+
+    What is found is kept beside the project's data, so that the next look knows of it.
+
+    Args:
+        name: a model, of which the champion is meant, or ``name/version`` or ``name@alias``.
+        files: new rows, a window each; none for the prediction log.
+        labels: what was true of them: a file for each of `files`, or any number for the log.
+        since, window: of the log: an age such as ``30d`` or a day, and how long a window is, such as ``1d``.
+
+    Returns:
+        A report (``report.checks``, ``report.windows``), with the profiles it was made from; its ``page()`` is HTML.
+
+    Raises:
+        UsageError: there is no such version, it has no profile, or the request makes no sense.
+        ArtifactError: a file cannot be read.
+    """
+    from os import fspath
+
+    from nbprod.lifecycle.monitor import Request
+    from nbprod.lifecycle.monitor import monitor as look
+
+    rows, truths = (tuple(fspath(path) for path in paths) for paths in (files, labels))
+    return look(name, Request(files=rows, labels=truths, since=since, window=window))
 
 
 def __getattr__(name: str) -> Any:

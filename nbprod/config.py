@@ -41,6 +41,10 @@ class Settings:
         strict: gates, cards and clean sources are required to promote.
         licenses: the licences that data may have, as SPDX identifiers or URLs; empty for any. In the environment they
             are separated by commas.
+        predictions: where rolled prediction logs go, a folder for each model: a folder or any fsspec URL. Empty: beside
+            their journals, in ``.nbprod/predictions/``.
+        dask_scheduler: address of the Dask scheduler that ``--engine dask`` uses, such as ``tcp://10.0.0.5:8786``.
+            Empty: none.
     """
 
     registry: str = ""
@@ -51,6 +55,8 @@ class Settings:
     timeout: float = 0.0
     strict: bool = False
     licenses: tuple[str, ...] = ()
+    predictions: str = ""
+    dask_scheduler: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +90,12 @@ class Project:
             or self.settings.registry
             or f"sqlite:///{(self.data / 'mlflow.db').as_posix()}"
         )
+
+    @property
+    def rolled_predictions(self) -> str:
+        """The setting ``predictions``: a URL, or an absolute folder; empty for beside the journals."""
+        place = self.settings.predictions
+        return place if not place or "://" in place else str(self.root / place)
 
     def prepare_folders(self) -> None:
         """Make ``.nbprod/`` and ``runs/``, both of which ignore themselves in git."""

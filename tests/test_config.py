@@ -78,7 +78,7 @@ def test_every_setting_can_be_set_in_the_environment(tmp_path: Path, monkeypatch
     settings = load_project(tmp_path).settings
     assert dataclasses.asdict(settings) == {
         "registry": "1", "store": "1", "keep_max": 1, "jobs": 1, "kernel": "1", "timeout": 1.0, "strict": True,
-        "licenses": ("1",),
+        "licenses": ("1",), "predictions": "1", "dask_scheduler": "1",
     }  # fmt: skip
 
 

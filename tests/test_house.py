@@ -44,8 +44,10 @@ HEAVY = {
 IN_A_CHILD = {"nbprod.registry.connection", "nbprod.registry.mlflow"}
 """Modules that only ever run in a process of their own, beside the stages, and may import what they like at once."""
 
-IN_A_SERVICE = {f"nbprod.serving.{name}" for name in ("frames", "inference", "proof", "served")}
-"""Modules that are only imported when a service loads its model, after it said how many threads numpy may use."""
+IN_A_SERVICE = {f"nbprod.serving.{name}" for name in ("frames", "inference", "proof", "served")} | {
+    f"nbprod.scoring.{name}" for name in ("answers", "lines", "reading", "scorer", "values")
+}
+"""Modules that are only imported when a model is loaded, after it was said how many threads numpy may use."""
 
 NOT_OURS = {
     ".git", ".hypothesis", ".import_linter_cache", ".ipynb_checkpoints", ".mypy_cache", ".nbprod", ".pytest_cache",

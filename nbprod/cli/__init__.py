@@ -37,8 +37,13 @@ GROUPS: dict[str, dict[str, str]] = {
         "promote": "Run the gates and, if they pass, move an alias to a version.",
         "rollback": "Move an alias back to the version before.",
     },
-    "Operate": {
+    "Deploy": {
         "serve": "Answer over HTTP with a model version or a bundle.",
+        "score": "Score files of any size with a model version or a bundle.",
+        "build": "Make a folder that is ready to deploy.",
+        "deploy": "Put a model version where it is asked: here, in a container, on Kubernetes.",
+    },
+    "Operate": {
         "feedback": "Add what turned out to be true of predictions.",
         "monitor": "Say whether what runs is still like what was measured.",
         "retrain": "Retrain a model on new data, and judge what comes out.",
@@ -110,7 +115,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         fields = {k: v for k in ("file", "line", "cell", "stage") if (v := getattr(error, k)) is not None}
         code = _document(type(error).__name__, error.message, fields, code=error.exit_code, as_json=as_json)
     except (click.exceptions.Abort, KeyboardInterrupt):
-        message = "interrupted: stages that finished are kept, and the next run goes on from there."
+        message = (
+            "interrupted: nothing is left half; stages of a run that finished are kept, and it goes on from there."
+        )
         click.echo(message, err=True)
         code = _document("Interrupted", message, {}, code=130, as_json=as_json)
     except click.ClickException as error:

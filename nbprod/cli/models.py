@@ -33,7 +33,7 @@ def command(health: bool, as_json: bool) -> None:
 
 def _health(as_json: bool) -> None:
     from nbprod.cli.monitor import print_health
-    from nbprod.lifecycle.monitor import health
+    from nbprod.lifecycle.health import health
 
     found = health()
     if as_json:

@@ -56,7 +56,11 @@ class Grouped(click.Command):
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The groups, then what is left."""
         shown: set[str] = set()
-        records = {parameter.opts[0]: parameter.get_help_record(ctx) for parameter in self.get_params(ctx)}
+        records = {
+            parameter.opts[0]: parameter.get_help_record(ctx)
+            for parameter in self.get_params(ctx)
+            if isinstance(parameter, click.Option)
+        }
         for group, options in GROUPS.items():
             names = [_name(option) for option in options]
             shown.update(names)

@@ -166,7 +166,8 @@ def _explain(error: BaseException, *, asked: bool = False) -> dict[str, Any]:
         if error.__cause__ is None:
             break
         error = error.__cause__
-    lines = str(error).strip().splitlines()
+    said = str(error).strip()
+    lines = said.rpartition(". Error: ")[2].splitlines()  # MLflow shows the rows before it says what is wrong
     text = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
     return {"error": "asked" if asked else "loaded", "text": text}
 

@@ -208,4 +208,4 @@ def read_table(path: Path) -> pd.DataFrame:
             return pd.read_json(path, lines=True)
     except (OSError, ValueError) as error:
         raise ArtifactError(f"cannot be read as a table ({type(error).__name__}).", file=str(path)) from error
-    raise ArtifactError("is no table that a gate can read: use Parquet, CSV or JSON lines.", file=str(path))
+    raise ArtifactError("is no table that nbprod reads: use Parquet, CSV or JSON lines.", file=str(path))

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import inspect
-import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any
 
 from nbprod.document import describe, load_yaml
 from nbprod.entities import JSON, Fact
-from nbprod.errors import PipelineError, UsageError, nearest
-from nbprod.plugins import resolve
+from nbprod.errors import PipelineError, UsageError
+from nbprod.plugins import check_signature
 
 GROUP = "nbprod.gates"
 """The entry point group of gates: plain functions ``gate(candidate, champion, *, options) -> GateResult``."""
@@ -74,20 +72,8 @@ def check_options(name: str, options: Mapping[str, Any]) -> None:
     Raises:
         UsageError: there is no such gate or option, a needed one is missing, or a value is of another type.
     """
-    function = resolve(GROUP, name)
-    known = [p for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY]
-    names = [parameter.name for parameter in known]
-    hints = get_type_hints(function)
-    for option, value in options.items():
-        if option not in names:
-            hint = nearest(option, names) or " It takes none."
-            raise UsageError(f"the gate {name} has no option '{option}'.{hint}")
-        if not _fits(value, hints.get(option, Any)):
-            raise UsageError(f"{option} of the gate {name} must be {_shown(hints[option])}, not {describe(value)}.")
+    check_signature(GROUP, name, options, noun="gate")
     _check_nested(name, options)
-    missing = [p.name for p in known if p.default is p.empty and p.name not in options]
-    if missing:
-        raise UsageError(f"the gate {name} needs {', '.join(missing)}.")
 
 
 def _check_nested(name: str, options: Mapping[str, Any]) -> None:
@@ -103,40 +89,3 @@ def _check_nested(name: str, options: Mapping[str, Any]) -> None:
             read_slices(options["slices"])
         if isinstance(options.get("rows"), list):
             read_rows(options["rows"], tolerance=0.0)
-
-
-def _fits(value: Any, hint: Any) -> bool:
-    """Whether a plain value is of a type; whole numbers are taken for floats, and true and false for no numbers."""
-    if hint is Any:
-        return True
-    origin = get_origin(hint)
-    if origin in (Union, types.UnionType):
-        return any(_fits(value, choice) for choice in get_args(hint))
-    if origin is Literal:
-        return value in get_args(hint)
-    plain = origin or hint
-    if plain is type(None):
-        return value is None
-    if plain is float:
-        return isinstance(value, (int, float)) and not isinstance(value, bool)
-    if plain is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    if isinstance(plain, type) and issubclass(plain, Mapping):
-        return isinstance(value, Mapping)
-    if isinstance(plain, type) and issubclass(plain, Sequence) and plain is not str:
-        items = get_args(hint)
-        return isinstance(value, list) and all(_fits(item, items[0]) for item in value if items)
-    return isinstance(value, plain)
-
-
-def _shown(hint: Any) -> str:
-    """A type as a person writes it."""
-    if get_origin(hint) is Literal:
-        return " or ".join(map(str, get_args(hint)))
-    if get_origin(hint) in (Union, types.UnionType):
-        return " or ".join(_shown(choice) for choice in get_args(hint) if choice is not type(None))
-    words = {str: "text", float: "a number", int: "a whole number", bool: "true or false"}
-    origin = get_origin(hint) or hint
-    if isinstance(origin, type) and issubclass(origin, Mapping):
-        return "a mapping"
-    return words.get(origin, "a list" if origin is not type(None) else "nothing")

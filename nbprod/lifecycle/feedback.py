@@ -15,7 +15,7 @@ from nbprod.config import Project, is_project, load_project
 from nbprod.entities import Fact
 from nbprod.errors import ArtifactError, UsageError, nearest
 from nbprod.predictions.feedback import TRUTH, Conflict, Feedback, FeedbackLog, judge, read_feedback
-from nbprod.predictions.places import folder_of
+from nbprod.predictions.places import Url, folder_of, models_at, urls_of
 from nbprod.predictions.reading import read
 
 if TYPE_CHECKING:
@@ -72,19 +72,20 @@ def feedback(name: str, file: str, *, truth: str | None = None, outcomes: Sequen
     if not is_project(project.root):
         raise UsageError("there is no project here: go to the folder of one, or make one with `nbprod init DIR`.")
     folder = _existing(project, name)
+    urls = urls_of(project.data, project.rolled_predictions, name)
     table = read_table(Path(file))
     columns = columns_of(table.column_names, file, truth, outcomes)
     facts = list(facts_of(table, columns, file))
     problems: list[str] = []
-    unknown, unclear = _unmatched(folder, table, problems)
-    before = judge(read_feedback(folder))
+    unknown, unclear = _unmatched(urls, table, problems)
+    before = judge(read_feedback(urls))
     log = FeedbackLog(folder, model=name)
     try:
         for start in range(0, len(facts), BATCH):
             log.write(facts[start : start + BATCH])
     finally:
         log.close()
-    after = judge(read_feedback(folder, tell=problems.append))
+    after = judge(read_feedback(urls, tell=problems.append))
     own = {fact.request for fact in facts}
     return Told(
         model=name,
@@ -103,7 +104,8 @@ def feedback(name: str, file: str, *, truth: str | None = None, outcomes: Sequen
 
 
 def _existing(project: Project, name: str) -> Path:
-    known = [path.name for path in folder_of(project.data, "").glob("*") if path.is_dir()]
+    known = {path.name for path in folder_of(project.data, "").glob("*") if path.is_dir()}
+    known.update(models_at(project.rolled_predictions) if project.rolled_predictions else ())
     if name not in known:
         raise UsageError(f"there is no prediction log of '{name}'.{nearest(name, known) or ' None was served yet.'}")
     return folder_of(project.data, name)
@@ -212,14 +214,14 @@ def _plain(value: Any) -> Any:
     return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
 
 
-def _unmatched(folder: Path, table: pa.Table, problems: list[str]) -> tuple[int, int]:
+def _unmatched(urls: tuple[Url, ...], table: pa.Table, problems: list[str]) -> tuple[int, int]:
     """How many rows name a request that is not in the log, and how many name none of its rows."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     asked = table["request"].cast(pa.string()).combine_chunks()
     known: dict[str, int] = {}
-    for batch in read(folder, columns=["request", "rows"], tell=problems.append):
+    for batch in read(urls, columns=["request", "rows"], tell=problems.append):
         found = batch.filter(pc.is_in(batch["request"], asked))
         known.update(zip(found["request"].to_pylist(), found["rows"].to_pylist(), strict=True))
     rows = table["row"].to_pylist() if "row" in table.column_names else [None] * table.num_rows

@@ -109,7 +109,7 @@ def audited(seen: Seen, name: str, alias: str, keys: Keys, *, needed: Literal["y
             f"{said or '-'}: somebody moved it without nbprod, so it is not followed."
         )
     if not said:
-        raise DeployError(f"the model '{name}' has no alias '{alias}': nbprod promote {name} sets it.")
+        raise DeployError(f"the model '{name}' has no alias '{alias}': nbprod promote {name} --to {alias} sets it.")
     return said
 
 

@@ -8,35 +8,25 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from nbprod.digest import sha256_path
 from nbprod.document import seconds
-from nbprod.entities import Fact, ModelVersion
-from nbprod.errors import NbprodError, RegistryError, UsageError
-from nbprod.lifecycle.observed import (
-    Model,
-    Observation,
-    files_of,
-    from_files,
-    from_log,
-    profile_bytes,
-    reports_folder,
-    was_used,
-)
-from nbprod.lifecycle.versions import find_version, outlines
+from nbprod.entities import ModelVersion
+from nbprod.errors import RegistryError, UsageError
+from nbprod.lifecycle.observed import Model, Observation, from_log, profile_bytes, reports_folder, was_used
+from nbprod.lifecycle.partitions import files_of, from_files, on_dask
+from nbprod.lifecycle.versions import find_version
 from nbprod.lifecycle.workspace import Workspace, open_existing
 from nbprod.monitoring import kept
 from nbprod.monitoring.facts import MonitorReport, Window, overall
 from nbprod.monitoring.judge import Subject, judged
-from nbprod.monitoring.notify import due, notify
 from nbprod.monitoring.policy import MonitorPolicy, policy_of
 from nbprod.monitoring.profile import Profile, read_profile
 from nbprod.monitoring.windows import Plan, gaps_between, seen
+from nbprod.predictions.places import folder_of
 from nbprod.predictions.policy import marked_columns
 from nbprod.predictions.policy import policy_of as log_policy_of
-from nbprod.store import write_text
 
 CHAMPION = "champion"
 DAY = 86400.0
@@ -50,12 +40,16 @@ class Request:
         since: an age such as ``30d``, or a day; empty for as many windows as the policy says.
         window: how long one is; empty for the policy's.
         files, labels: files of new rows, and of what was true of them.
+        predictions: folders or fsspec URLs in which the logs of all models are; empty for the project's own.
+        engine: where files are counted: ``local``, or ``dask`` for the scheduler that the project sets.
     """
 
     since: str = ""
     window: str = ""
     files: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
+    predictions: tuple[str, ...] = ()
+    engine: Literal["local", "dask"] = "local"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +61,12 @@ class Looked:
     current: Profile | None
     kept: str = ""
     policy: MonitorPolicy = field(default_factory=MonitorPolicy)
+
+    def page(self) -> str:
+        """The report as a page of HTML that needs nothing else."""
+        from nbprod.monitoring.page import page
+
+        return page(self.report, self.reference, self.current)
 
 
 def monitor(name: str, request: Request) -> Looked:
@@ -99,14 +99,15 @@ def look_at(work: Workspace, version: ModelVersion, request: Request, *, now: fl
     plan = _plan(entry, reference, policy, logged=not request.files)
     with ExitStack() as stack:
         model = Model(work=work, version=version, stack=stack, problems=problems)
-        observation = _observation(entry, request, policy, now=now)
+        observation = _observation(work, version, request, policy, now=now)
         if request.files:
-            gathered = list(from_files(plan, model, observation, now=now))
+            run = stack.enter_context(on_dask(work.project)) if request.engine == "dask" else map
+            gathered = from_files(plan, model, observation, now=now, run=run)
             gaps: tuple[str, ...] = ()
         else:
-            gathered = list(from_log(plan, model, observation))
+            gathered = from_log(plan, model, observation)
             gaps = gaps_between([one.start for one in gathered], policy.window, until=now)
-            if not gathered and was_used(work, version):
+            if not gathered and was_used(observation.log, version):
                 gaps = (f"since {datetime.fromtimestamp(observation.since, UTC):%Y-%m-%d}",)
     closed = [one for one in gathered if one.end <= now]
     used = closed or gathered
@@ -120,7 +121,7 @@ def look_at(work: Workspace, version: ModelVersion, request: Request, *, now: fl
         source="files" if request.files else "log",
         aliases=version.aliases,
         owner=str(entry["owner"]),
-        age=max(0.0, now - _moment(version.created, now)),
+        age=max(0.0, now - moment(version.created, now)),
         windows=tuple(windows),
         policy=policy.to_dict(),
     )
@@ -149,6 +150,8 @@ def _plan(entry: Mapping[str, Any], reference: Profile, policy: MonitorPolicy, *
     """Only columns that can be there: what the log's own policy keeps, and never the target."""
     inputs = [str(item["name"]) for item in entry["model"]["signature"]["inputs"] or () if item.get("name")]
     wanted = list(log_policy_of(entry).kept(inputs, marked_columns(entry)) if logged else inputs)
+    truth = reference.columns.get(str(entry["model"]["target"]))
+    classes = truth.values if truth is not None and truth.kind == "category" and not truth.other else ()
     columns = {name: column for name, column in reference.columns.items() if name in wanted}
     if logged and set(columns) != set(reference.columns):
         reference = replace(reference, repeated=None)  # that was found in all columns
@@ -159,21 +162,39 @@ def _plan(entry: Mapping[str, Any], reference: Profile, policy: MonitorPolicy, *
         policy=policy,
         columns=tuple(columns),
         groups=tuple(policy.fairness.columns or entry["model"]["groups"]),
+        classes=classes,
         metrics=tuple(dict.fromkeys([*names, *policy.performance.metrics, *policy.performance.floor])),
     )
 
 
-def _observation(entry: Mapping[str, Any], request: Request, policy: MonitorPolicy, *, now: float) -> Observation:
-    if request.files and request.since:
-        raise UsageError("--since is about the log: files are looked at whole.")
+def _observation(
+    work: Workspace, version: ModelVersion, request: Request, policy: MonitorPolicy, *, now: float
+) -> Observation:
+    for given, words in (
+        (request.since, "--since"),
+        (request.window, "--window"),
+        (request.predictions, "--predictions"),
+    ):
+        if request.files and given:
+            raise UsageError(
+                f"{words} is about the log, and --input names files: each is a window and looked at whole."
+            )
+    if request.engine == "dask" and not request.files:
+        raise UsageError("--engine dask is about files: name them with --input.")
     since = now - policy.windows * policy.window
     if request.since:
         since = _since(request.since, now)
+        if since >= now:
+            raise UsageError(f"--since {request.since} is in the future.")
+    place = work.project.rolled_predictions
+    own = (str(folder_of(work.project.data, "")), *([place] if place else []))
+    folders = request.predictions or own
     return Observation(
         since=since,
+        log=tuple(f"{folder.rstrip('/')}/{version.name}" for folder in folders),
         files=files_of(request.files),
         labels=files_of(request.labels),
-        target=str(entry["model"]["target"] or ""),
+        target=str(version.entry["model"]["target"] or ""),
     )
 
 
@@ -187,7 +208,8 @@ def _since(text: str, now: float) -> float:
     return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
 
 
-def _moment(text: str, default: float) -> float:
+def moment(text: str, default: float) -> float:
+    """A time in Unix seconds; the default where the text is none."""
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
@@ -201,11 +223,12 @@ def _subject(work: Workspace, version: ModelVersion, plan: Plan, *, gaps: tuple[
     return Subject(
         reference=plan.reference,
         policy=plan.policy,
-        created=_moment(version.created, time.time()),
+        created=moment(version.created, time.time()),
         main=str(entry["model"]["main_metric"] or ""),
         data_until=max((day for day in days if day is not None), default=None),
         newer=tuple(_newer(work, entry)),
         gaps=gaps,
+        classes=plan.classes,
     )
 
 
@@ -214,7 +237,7 @@ def _data_until(card: Mapping[str, Any]) -> float | None:
     text = str(card.get("temporalCoverage", "")).rpartition("/")[2].strip()
     if text.isdigit() and len(text) == 4:
         text = f"{text}-12-31"
-    found = _moment(text, -1.0)
+    found = moment(text, -1.0)
     return None if found < 0 else found
 
 
@@ -225,158 +248,6 @@ def _newer(work: Workspace, entry: Mapping[str, Any]) -> list[str]:
         place = work.project.root / item["uri"]
         if item["stage"] or "://" in item["uri"] or not place.exists():
             continue
-        if os.path.getmtime(place) > _moment(entry["run"]["started"], 0.0) and sha256_path(place) != item["sha256"]:
+        if os.path.getmtime(place) > moment(entry["run"]["started"], 0.0) and sha256_path(place) != item["sha256"]:
             found.append(str(item["name"]))
     return found
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Health(Fact):
-    """One row for a model.
-
-    Attributes:
-        version: the champion, or the newest version where there is none.
-        age: seconds since that was registered.
-        checked: when it was last looked at; empty for never.
-        status: the worst of the last report; ``ERROR`` if it could not be looked at, ``-`` if it never was.
-    """
-
-    name: str
-    version: str = ""
-    champion: bool = False
-    age: float = 0.0
-    owner: str = ""
-    checked: str = ""
-    status: str = "-"
-    why: str = ""
-
-
-def health() -> tuple[Health, ...]:
-    """One row for each model, from what was last found about it; nothing is looked at anew."""
-    with open_existing() as work:
-        return tuple(_health(work, name) for name in _names(work))
-
-
-def _names(work: Workspace) -> list[str]:
-    return sorted({version.name for version in outlines(work)})
-
-
-def _health(work: Workspace, name: str) -> Health:
-    now, problems = time.time(), list[str]()
-    try:
-        version = version_of(name, work)
-        report = kept.last(reports_folder(work, name), problems.append)
-    except NbprodError as error:
-        return Health(name=name, status="ERROR", why=str(error))
-    row = Health(
-        name=name,
-        version=version.version,
-        champion=CHAMPION in version.aliases,
-        age=max(0.0, now - _moment(version.created, now)),
-        owner=str(version.entry["owner"]),
-    )
-    if report is None:
-        return replace(row, why=problems[0] if problems else "nobody looked at it yet.")
-    other = "" if report.digest == version.digest else f"{report.ref} was looked at: "
-    return replace(row, checked=report.made, status=report.status, why=other + report.sentence)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
-    """What the verb found.
-
-    Attributes:
-        rows: one for each model.
-        report: of the one model that was asked for; None for all.
-        document: what ``--json`` prints.
-    """
-
-    rows: tuple[Health, ...]
-    document: Any
-    report: MonitorReport | None = None
-    kept: str = ""
-
-
-def look(
-    name: str | None,
-    *,
-    all_: bool = False,
-    html: str | None = None,
-    prometheus: str | None = None,
-    webhook: str | None = None,
-    **options: Any,
-) -> Found:
-    """Look at one model or at all; write what was asked for, and tell whom the policies name.
-
-    One model that fails does not stop the rest; asked for by its name it raises.
-
-    Raises:
-        UsageError: neither one nor all were asked for, or one page for all.
-    """
-    if (name is None) != all_:
-        raise UsageError("name a model, or say --all.")
-    if name is None and (html or options.get("files") or options.get("labels")):
-        raise UsageError("--html, --input and --labels are about one model: name it.")
-    request = Request(**options)
-    if name is not None:
-        looked = _told(monitor(name, request), webhook)
-        _write(looked, html=html)
-        rows, reports = (_row(looked.report),), [looked.report]
-        found = Found(rows=rows, report=looked.report, kept=looked.kept, document=looked.report.to_dict())
-    else:
-        both = _all(request, webhook)
-        reports = [report for _, report in both if report is not None]
-        found = Found(rows=tuple(row for row, _ in both), document=[row.to_dict() for row, _ in both])
-    if prometheus:
-        from nbprod.monitoring.prometheus import exposition
-
-        write_text(Path(prometheus), exposition(reports))
-    return found
-
-
-def _all(request: Request, webhook: str | None) -> list[tuple[Health, MonitorReport | None]]:
-    with open_existing() as work:
-        names = _names(work)
-    found: list[tuple[Health, MonitorReport | None]] = []
-    for name in names:
-        try:
-            report = _told(monitor(name, request), webhook).report
-            found.append((_row(report), report))
-        except NbprodError as error:
-            found.append((Health(name=name, status="ERROR", why=str(error)), None))
-    return found
-
-
-def _row(report: MonitorReport) -> Health:
-    return Health(
-        name=report.name,
-        version=report.ref.rpartition("/")[2],
-        champion=CHAMPION in report.aliases,
-        age=report.age,
-        owner=report.owner,
-        checked=report.made,
-        status=report.status,
-        why=report.sentence,
-    )
-
-
-def _told(looked: Looked, webhook: str | None) -> Looked:
-    """A report that whoever must know was told of; what could not be told is among its problems."""
-    policy = looked.policy.notify
-    if webhook:
-        policy = replace(policy, webhook=webhook)
-    if not due(looked.report, policy):
-        return looked
-    problems = notify(looked.report, policy)
-    if not problems:
-        return looked
-    report = replace(looked.report, problems=(*looked.report.problems, *problems))
-    write_text(Path(looked.kept), kept.text_of(report))
-    return replace(looked, report=report)
-
-
-def _write(looked: Looked, *, html: str | None) -> None:
-    if html:
-        from nbprod.monitoring.page import page
-
-        write_text(Path(html), page(looked.report, looked.reference, looked.current))

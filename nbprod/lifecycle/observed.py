@@ -6,25 +6,26 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nbprod.digest import sha256_file
 from nbprod.entities import ModelVersion
-from nbprod.errors import ArtifactError, UsageError, nearest
+from nbprod.errors import ArtifactError, UsageError
 from nbprod.flavors.replay import Replay
 from nbprod.lifecycle.feedback import columns_of, facts_of, read_table
-from nbprod.lifecycle.profiling import arrow_table, ask
+from nbprod.lifecycle.profiling import ask
 from nbprod.lifecycle.services import open_registry
 from nbprod.lifecycle.sources import Bytes
 from nbprod.lifecycle.workspace import Workspace
-from nbprod.monitoring.profile import BATCH, PREDICTION, SCORE, Profile
+from nbprod.monitoring.drawn import LIMIT
+from nbprod.monitoring.profile import SCORE
 from nbprod.monitoring.windows import TRUTH, Gathered, Plan, by_time
 from nbprod.predictions.feedback import TRUTH as TRUTH_NAME
 from nbprod.predictions.feedback import Judged, joined, judge, read_feedback
 from nbprod.predictions.feedback import table_of as feedback_table
-from nbprod.predictions.places import folder_of
+from nbprod.predictions.places import Url, Urls
 from nbprod.predictions.reading import read
 from nbprod.predictions.rows import OWN, PREFIX, united
 from nbprod.store import written_whole
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 
 ASKED = 1_000_000
 """A model is asked for answers that nobody wrote down about no more rows than this."""
+
+ASKED_EACH = 50_000
+"""Likewise of each window, in which they are drawn at random."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -72,10 +76,10 @@ class Model:
         if missing or not self.columns:
             self.tell(f"the model cannot be asked for the {lacking[0]}: the rows lack {', '.join(missing) or 'names'}.")
             return rows
-        self.asked += rows.num_rows
-        if self.asked > ASKED:
-            self.tell(f"the model was asked about the first {ASKED:,} rows only.")
+        if self.asked + rows.num_rows > ASKED:
+            self.tell(f"the model was asked about {self.asked:,} rows only, those of the last windows.")
             return rows
+        self.asked += rows.num_rows
         try:
             asked = typed(rows, self.version.entry["model"]["signature"]["inputs"])
             answered, _ = ask(*self._ready(), asked, self.columns, trusted=self.version.entry["model"]["trusted"])
@@ -86,6 +90,19 @@ class Model:
             if name in answered.column_names:
                 rows = rows.append_column(name, answered[name])
         return rows
+
+    def finish(self, windows: Sequence[Gathered], plan: Plan, *, needs: Sequence[str]) -> None:
+        """Ask for what windows lack, the last window first, since there is an end to asking."""
+        for window in reversed(windows):
+            window.answer(lambda rows: self.complete(rows, needs=needs), plan)
+        drawn = [window for window in windows if not window.every.whole]
+        if not (needs and drawn and self.asked):
+            return
+        last = drawn[-1].every
+        rows = f"{last.kept:,} of the {last.seen:,} rows of {drawn[-1].label}"
+        if len(drawn) > 1:
+            rows = f"{last.kept:,} rows of each of {len(drawn)} windows"
+        self.tell(f"the model was asked about {rows}, drawn at random.")
 
     def _ready(self) -> tuple[Replay, Path]:
         if self.started is None:
@@ -116,21 +133,21 @@ class Observation:
 
     Attributes:
         since: Unix seconds; of a log only.
+        log: folders or fsspec URLs of the log; of files none.
         labels: files that say what was true.
         target: the column that the model predicts.
     """
 
     since: float = float("-inf")
+    log: tuple[Url, ...] = ()
     files: tuple[Path, ...] = ()
     labels: tuple[Path, ...] = ()
     target: str = ""
-    extra: dict[str, Any] = field(default_factory=dict)
 
 
-def from_log(plan: Plan, model: Model, seen: Observation) -> Iterator[Gathered]:
+def from_log(plan: Plan, model: Model, seen: Observation) -> list[Gathered]:
     """The windows of a model's log; of the version's own answers, those of canaries and of batches."""
-    urls = folder_of(model.work.project.data, model.version.name)
-    feedback = read_feedback(urls, tell=model.tell)
+    feedback = read_feedback(seen.log, tell=model.tell)
     if seen.labels:
         facts = [fact for path in seen.labels for fact in _facts(path, seen.target)]
         feedback = united([feedback, feedback_table(facts)])
@@ -139,11 +156,18 @@ def from_log(plan: Plan, model: Model, seen: Observation) -> Iterator[Gathered]:
         model.tell(f"of {known.conflicts:,} predictions different things were said; what was learned last is used.")
     if known.duplicates and seen.labels:
         model.tell(f"{known.duplicates:,} labels say again what was said before; they count once.")
-    rows = joined(urls, judged=known, since=seen.since, versions=[model.version.version], tell=model.tell)
+    rows = joined(seen.log, judged=known, since=seen.since, versions=[model.version.version], tell=model.tell)
     watch = _Watch(model=model, judged=known)
     needs = (SCORE,) if plan.reference.performance and plan.reference.performance.calibration else ()
-    yield from by_time((batch for one in rows for batch in watch.passed(one, plan.reference, needs)), plan)
-    watch.finish()
+    windows = by_time(
+        map(watch.passed, rows),
+        plan,
+        inputs=model.columns if needs else (),
+        limit=ASKED_EACH if needs else LIMIT,
+    )
+    watch.finish(labels=bool(seen.labels))
+    model.finish(windows, plan, needs=needs)
+    return windows
 
 
 def _facts(path: Path, target: str) -> Iterator[Any]:
@@ -162,7 +186,8 @@ class _Watch:
     back: int = 0
     told: int = 0
 
-    def passed(self, batch: pa.RecordBatch, reference: Profile, needs: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    def passed(self, batch: pa.RecordBatch) -> pa.Table:
+        """Rows with the inputs by their own names, without those of the future."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
@@ -177,19 +202,23 @@ class _Watch:
             self.back += pc.sum(pc.less(table["truth_time"], table["time"])).as_py() or 0
         own = [name for name in table.column_names if not name.startswith(PREFIX)]
         named = {name.removeprefix(PREFIX): name for name in table.column_names if name.startswith(PREFIX)}
-        table = table.select(own)
+        whole, table = table, table.select(own)
         for name, column in named.items():
             if name not in OWN:
-                table = table.append_column(name, batch[column])
-        table = self.model.complete(table, needs=needs)
-        yield from table.combine_chunks().to_batches()
+                table = table.append_column(name, whole[column])
+        return table
 
-    def finish(self) -> None:
-        """Say what was seen."""
+    def finish(self, *, labels: bool) -> None:
+        """Say what was seen.
+
+        Args:
+            labels: whether files of labels were named; what was recorded may be of predictions before the time that is
+                looked at, and `nbprod feedback` told then if it was of none.
+        """
         import pyarrow.compute as pc
 
         truths = pc.sum(pc.equal(self.judged.table["name"], TRUTH_NAME)).as_py() or 0
-        if truths > self.told:
+        if labels and truths > self.told:
             self.model.tell(f"{truths - self.told:,} labels belong to no prediction that was looked at.")
         if self.future:
             self.model.tell(
@@ -197,83 +226,6 @@ class _Watch:
             )
         if self.back:
             self.model.tell(f"{self.back:,} labels were learned before their prediction was made: a clock went back.")
-
-
-def from_files(plan: Plan, model: Model, seen: Observation, *, now: float) -> Iterator[Gathered]:
-    """One window for each file, in the order in which they were named."""
-    truths = [_labels(path, seen.target) for path in seen.labels]
-    if truths and len(truths) != len(seen.files):
-        raise UsageError(f"there are {len(seen.files)} files of rows and {len(truths)} of labels: name one for each.")
-    for number, path in enumerate(seen.files):
-        yield _from_file(path, plan, model, replace(seen, extra={"truth": truths[number]} if truths else {}), now=now)
-
-
-def _from_file(path: Path, plan: Plan, model: Model, seen: Observation, *, now: float) -> Gathered:
-    if not path.is_file():
-        raise ArtifactError("is not there.", file=str(path))
-    made = Gathered(key=sha256_file(path), label=path.name, start=now, end=now, profile=Profile())
-    needs = [name for name in (PREDICTION, SCORE) if name in plan.reference.answers]
-    place = 0
-    for table in _tables(path):
-        if seen.target in table.column_names and TRUTH not in table.column_names:
-            table = table.append_column(TRUTH, table[seen.target])
-        truth = seen.extra.get("truth")
-        if truth is not None:
-            table = _with_truth(table, truth, place, str(path), model)
-        place += table.num_rows
-        if PREDICTION not in table.column_names:
-            table = model.complete(table, needs=needs)
-        made.add(table, plan)
-    return made
-
-
-def _tables(path: Path) -> Iterator[pa.Table]:
-    """A file in parts; Parquet is not read whole."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    if not path.name.endswith((".parquet", ".pq")):
-        yield arrow_table(path)
-        return
-    try:
-        with pq.ParquetFile(path, pre_buffer=False) as file:
-            for batch in file.iter_batches(BATCH):
-                yield pa.Table.from_batches([batch])
-    except (OSError, ValueError) as error:
-        raise ArtifactError(f"cannot be read as a table ({type(error).__name__}).", file=str(path)) from error
-
-
-def _labels(path: Path, target: str) -> pa.Table:
-    """A file of labels: ``truth``, and ``request`` where rows are not in the same order."""
-    table = read_table(path)
-    column = TRUTH if TRUTH in table.column_names else target
-    if column not in table.column_names:
-        raise UsageError(f"has no column '{TRUTH}' or '{target}'.{nearest(TRUTH, table.column_names)}", file=str(path))
-    names = [name for name in ("request",) if name in table.column_names]
-    return table.select([*names, column]).rename_columns([*names, TRUTH])
-
-
-def _with_truth(rows: pa.Table, truth: pa.Table, place: int, file: str, model: Model) -> pa.Table:
-    """Rows with their labels: by request where both have it, else by their order."""
-    import pyarrow.compute as pc
-
-    if "request" in rows.column_names and "request" in truth.column_names:
-        if repeated := truth.num_rows - len(pc.unique(truth["request"])):
-            model.tell(f"{repeated:,} labels name a request that others name too; the first of each is used.")
-        at = pc.index_in(rows["request"].cast("string"), truth["request"].cast("string").combine_chunks())
-        if unknown := pc.sum(pc.invert(pc.is_in(truth["request"], rows["request"].combine_chunks()))).as_py():
-            model.tell(f"{unknown:,} labels belong to no row of {Path(file).name}.")
-        return _set(rows, truth[TRUTH].take(at))
-    if truth.num_rows < place + rows.num_rows:
-        raise ArtifactError(
-            f"has more rows than there are labels ({truth.num_rows:,}): name rows by a column `request`.", file=file
-        )
-    return _set(rows, truth[TRUTH].slice(place, rows.num_rows))
-
-
-def _set(rows: pa.Table, truth: Any) -> pa.Table:
-    rows = rows.drop_columns([TRUTH]) if TRUTH in rows.column_names else rows
-    return rows.append_column(TRUTH, truth)
 
 
 def profile_bytes(work: Workspace, version: ModelVersion) -> bytes:
@@ -303,10 +255,9 @@ def profile_bytes(work: Workspace, version: ModelVersion) -> bytes:
     return data
 
 
-def was_used(work: Workspace, version: ModelVersion) -> bool:
+def was_used(log: Urls, version: ModelVersion) -> bool:
     """Whether the log of a model holds anything that a version answered, at any time."""
-    urls = folder_of(work.project.data, version.name)
-    return next(read(urls, versions=[version.version], columns=["request"]), None) is not None
+    return next(read(log, versions=[version.version], columns=["request"]), None) is not None
 
 
 def reports_folder(work: Workspace, name: str) -> Path:

@@ -102,7 +102,8 @@ def arrow_table(path: Path) -> pa.Table:
             return pq.read_table(path)
         return pa.Table.from_pandas(read_table(path), preserve_index=False)
     except (OSError, ValueError, TypeError) as error:
-        raise ArtifactError(f"cannot be read as a table ({type(error).__name__}).", file=str(path)) from error
+        kind = type(error).__name__
+        raise ArtifactError(f"cannot be read as a table ({kind}): is it what its name says?", file=str(path)) from error
 
 
 def _some(rows: pa.Table) -> pa.Table:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import os
 import shutil
 import socket
 import tempfile
@@ -22,17 +23,17 @@ from nbprod.lifecycle.apart import apart
 from nbprod.lifecycle.following import Follower, first_version
 from nbprod.lifecycle.versions import find_version
 from nbprod.lifecycle.workspace import Workspace, open_existing
+from nbprod.packaging.bundle import MANIFEST, MODEL, check_bundle
+from nbprod.predictions.places import folder_of, url_of
 from nbprod.predictions.policy import policy_of
 from nbprod.registry import parse_ref
 from nbprod.registry.database import local_path, local_version
-from nbprod.serving.keys import ApiKeys, add_key
+from nbprod.serving.keys import ApiKeys
 from nbprod.serving.limits import Limits
 from nbprod.serving.loading import Source, kept_columns, verified
 from nbprod.serving.server import Follow, Plan, listen, warm, work
 from nbprod.serving.signature import read_signature
-
-BUNDLE = "bundle.json"
-"""What a bundle holds beside the folder `model`; see `nbprod.packaging.bundle`."""
+from nbprod.trust.callers import add_key
 
 PREDICTIONS = "predictions"
 
@@ -118,7 +119,7 @@ def _workers(plan: Plan, listener: socket.socket, ready: Callable[[], None], fol
 
 
 def new_key(file: Path, name: str) -> str:
-    """Make a key for a caller; see `nbprod.serving.keys.add_key`."""
+    """Make a key for a caller; see `nbprod.trust.callers.add_key`."""
     return add_key(file, name)
 
 
@@ -129,6 +130,7 @@ def check_wish(wish: Wish) -> None:
         UsageError: it says which.
     """
     _need_packages()
+    check_ref(wish.ref)
     if wish.api_keys is None and not is_loopback(wish.host):
         raise UsageError(
             f"{wish.host} can be reached from other machines, so callers need keys: make one with --api-key-file FILE "
@@ -184,15 +186,15 @@ def _plan(wish: Wish, scratch: Path) -> Plan:
     if is_folder(wish.ref):
         if wish.shadow or canary:
             raise UsageError("a bundle is served by itself: --shadow and --canary need the registry.")
-        source = from_bundle(Path(wish.ref), scratch / "answer")
+        source = from_folder(Path(wish.ref), scratch / "answer")
         log = (wish.predictions or Path(PREDICTIONS)) / source.name
-        return Plan(answer=source, log=log, retain=policy_of(source.entry).retain, **options)
+        return Plan(answer=source, log=log, **_kept(source), **options)
     with open_existing() as work:
         asked = (("answer", wish.ref), ("shadow", wish.shadow), ("canary", canary))
         sources: dict[str, Any] = {
             role: from_registry(find_version(found, work), work, scratch / role)
             for role, ref in asked
-            if ref and (found := _audited(ref, work, role))
+            if ref and (found := audited_ref(ref, work, needed="no" if role == "shadow" else "yes"))
         }
         shadow = sources.get("shadow")
         if shadow and parse_ref(wish.shadow).alias and shadow.version == sources["answer"].version:
@@ -200,16 +202,23 @@ def _plan(wish: Wish, scratch: Path) -> Plan:
         for role, source in sources.items():
             if source.name != sources["answer"].name:
                 raise UsageError(f"--{role} must be another version of {sources['answer'].name}, not {source.ref}.")
-        log = (wish.predictions or work.project.data / PREDICTIONS) / sources["answer"].name
-    return Plan(log=log, retain=policy_of(sources["answer"].entry).retain, **sources, **options)
+        name = sources["answer"].name
+        log = wish.predictions / name if wish.predictions else folder_of(work.project.data, name)
+    return Plan(log=log, **_kept(sources["answer"]), **sources, **options)
 
 
-def _audited(text: str, work: Workspace, role: str) -> str:
-    """A reference without an alias: the version at which the log left it; empty for a shadow that is yet to come."""
+def _kept(source: Source) -> dict[str, Any]:
+    """How long the prediction log is kept, and where, as the version and the settings say."""
+    place = load_project().rolled_predictions
+    return {"retain": policy_of(source.entry).retain, "rolled": url_of(place, source.name)}
+
+
+def audited_ref(text: str, work: Workspace, *, needed: Literal["yes", "no"] = "yes") -> str:
+    """A reference without an alias: the version at which the audit log left it; empty if nothing has it."""
     ref = parse_ref(text)
     if not ref.alias:
         return text
-    version = first_version(work, ref.name, ref.alias, needed="no" if role == "shadow" else "yes")
+    version = first_version(work, ref.name, ref.alias, needed=needed)
     return f"{ref.name}/{version}" if version else ""
 
 
@@ -231,24 +240,39 @@ def _follower(wish: Wish, plan: Plan, scratch: Path) -> Follow | None:
     return follower.begin
 
 
+def check_ref(ref: str) -> None:
+    """Refuse a folder that holds no version.
+
+    Raises:
+        UsageError: it is one.
+    """
+    if os.sep in ref and Path(ref).is_dir() and not is_folder(ref):
+        raise UsageError("is a folder, but no bundle and no registered one: nbprod build makes one.", file=ref)
+
+
 def is_folder(ref: str) -> bool:
     """Whether a bundle or a registered folder is meant."""
     folder = Path(ref)
-    return folder.is_dir() and ((folder / BUNDLE).is_file() or (folder / ENTRY).is_file())
+    return folder.is_dir() and ((folder / MANIFEST).is_file() or (folder / ENTRY).is_file())
 
 
-def from_bundle(folder: Path, target: Path) -> Source:
-    """A copy of a bundle's model, or of a registered folder, verified."""
-    about = json.loads((folder / BUNDLE).read_text(encoding="utf-8")) if (folder / BUNDLE).is_file() else {}
-    inside = folder / "model" if about else folder
+def from_folder(folder: Path, target: Path) -> Source:
+    """A copy of a bundle's model, or of a registered folder, verified.
+
+    Raises:
+        ArtifactError: it is not what was built, registered or signed.
+    """
+    bundle = check_bundle(folder) if (folder / MANIFEST).is_file() else None
+    inside = folder / MODEL if bundle else folder
     try:
         entry = validate(json.loads((inside / ENTRY).read_text(encoding="utf-8")))
     except (OSError, ValueError) as error:
-        raise ArtifactError("is no bundle: its registry entry cannot be read.", file=str(folder)) from error
-    version = str(about.get("version", "0"))
-    if about and (about.get("name") != entry["name"] or about.get("entry") != digest(entry)):
-        raise ArtifactError(f"is not the bundle that was built: its {BUNDLE} is about another entry.", file=str(folder))
-    return _copied(inside, target, name=entry["name"], version=version)
+        raise ArtifactError("holds no registry entry that can be read.", file=str(folder)) from error
+    if bundle and (bundle.name != entry["name"] or bundle.entry != digest(entry)):
+        raise ArtifactError(
+            f"is not the bundle that was built: its {MANIFEST} is about another entry.", file=str(folder)
+        )
+    return _copied(inside, target, name=entry["name"], version=bundle.version if bundle else "0")
 
 
 def from_registry(version: ModelVersion, work: Workspace, target: Path) -> Source:

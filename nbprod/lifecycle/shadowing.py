@@ -52,10 +52,10 @@ def _answers(
 ) -> dict[tuple[str, int], tuple[str, str]]:
     """(Request, row) -> what was answered and what is true, as text, where that is known."""
     from nbprod.predictions.feedback import joined
-    from nbprod.predictions.places import folder_of
+    from nbprod.predictions.places import urls_of
 
     found: dict[tuple[str, int], tuple[str, str]] = {}
-    urls: Any = folder_of(work.project.data, version.name)
+    urls = urls_of(work.project.data, work.project.rolled_predictions, version.name)
     columns = ["request", "row", "prediction"]
     for batch in joined(urls, since=since, versions=[version.version], roles=roles, columns=columns):
         for request, row, answer, truth in zip(*(batch[name].to_pylist() for name in (*columns, "truth")), strict=True):

@@ -164,9 +164,9 @@ def _code(work: Workspace, version: ModelVersion, policy: RetrainPolicy) -> tupl
 
 def shadows(work: Workspace, version: ModelVersion, *, since: float) -> int:
     """How many live requests a version has answered in the shadow of the champion; 0 where no service does that."""
-    from nbprod.predictions.places import folder_of
+    from nbprod.predictions.places import urls_of
     from nbprod.predictions.reading import read
 
-    folder = folder_of(work.project.data, version.name)
-    batches = read(folder, since=since, versions=[version.version], roles=["shadow"], columns=["request"])
+    urls = urls_of(work.project.data, work.project.rolled_predictions, version.name)
+    batches = read(urls, since=since, versions=[version.version], roles=["shadow"], columns=["request"])
     return sum(batch.num_rows for batch in batches)

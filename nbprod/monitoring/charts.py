@@ -171,15 +171,15 @@ def lines(
     values = [v for p in (*points, *guesses) for v in (p.value, p.low, p.high) if v is not None and math.isfinite(v)]
     values += [height for _, height in marks]
     low, high = min(values, default=0.0), max(values, default=1.0)
-    room = (high - low) * 0.08 or abs(high) * 0.05 or 0.5
-    up = Scale(low=low - room, high=high + room, first=HEIGHT - BOTTOM, last=TOP)
+    up = Scale(**_roomy(low, high), first=HEIGHT - BOTTOM, last=TOP)
     across = Scale(low=-0.5, high=max(0.5, len(labels) - 0.5), first=LEFT, last=WIDTH - RIGHT)
     body = _axis(up)
     for words, height in marks:
         y = up(height)
         kind = "floor" if words == "floor" else "mark"
         body += f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y}" y2="{y}" class="{kind}"/>'
-        body += _text(WIDTH - RIGHT, y - 3, words, "tick", "end")
+        if words in ("floor", "target"):  # what others are the legend says
+            body += _text(WIDTH - RIGHT, y + 10 if words == "floor" else y - 3, words, "tick", "end")
     if len(guesses) > 1:
         body += f'<polyline points="{_places(guesses, across, up)}" class="guess"/>'
     if len(points) > 1:
@@ -191,6 +191,13 @@ def lines(
     if len(labels) > 1:
         body += _text(WIDTH - RIGHT, HEIGHT - 7, labels[-1], "tick", "end")
     return _svg(body, name)
+
+
+def _roomy(low: float, high: float) -> dict[str, float]:
+    """The ends of an axis: a little beyond the values, but not below 0 or above a share of 1, where there are none."""
+    room = (high - low) * 0.08 or abs(high) * 0.05 or 0.5
+    least, most = (0.0 if low >= 0 else low - room), (1.0 if low >= 0 and high <= 1 else high + room)
+    return {"low": max(low - room, least), "high": min(high + room, most)}
 
 
 def _places(points: Sequence[Point], across: Scale, up: Scale) -> str:
@@ -214,10 +221,9 @@ def groups(name: str, rows: Sequence[tuple[str, Point | None, Point | None]]) ->
     points = [point for _, *both in rows for point in both if point is not None]
     values = [v for p in points for v in (p.value, p.low, p.high) if v is not None and math.isfinite(v)]
     low, high = min(values, default=0.0), max(values, default=1.0)
-    room = (high - low) * 0.06 or 0.05
     height = TOP + 24 * len(rows) + BOTTOM
     first = 12 + min(110, 7 * max((len(group) for group, *_ in rows), default=1))
-    across = Scale(low=low - room, high=high + room, first=first, last=WIDTH - RIGHT - 4)
+    across = Scale(**_roomy(low, high), first=first, last=WIDTH - RIGHT - 4)
     body = ""
     for share in (0.0, 0.5, 1.0):
         value = across.low + share * (across.high - across.low)

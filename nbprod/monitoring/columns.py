@@ -240,12 +240,20 @@ def _grid(numbers: Array) -> Grid:
     whole = bool((numbers % 1 == 0).all())
     if whole and high - low < CELLS:
         return _cut(numbers, Grid(low=low, high=high + 1 - 1e-9, cells=int(high - low) + 1, starts=(0,)))
+    low, high = rounded(low, high)
     linear = _cut(numbers, Grid(low=low, high=high, cells=CELLS, starts=(0,)))
     if len(linear.starts) > BINS // 2:
         return linear
-    unit = float(np.median(np.abs(numbers))) or 1.0
+    unit = float(f"{np.median(np.abs(numbers)):.2g}") or 1.0
     bent = _cut(numbers, Grid(low=low, high=high, cells=CELLS, starts=(0,), scale="asinh", unit=unit))
     return bent if len(bent.starts) > len(linear.starts) else linear
+
+
+def rounded(low: float, high: float) -> tuple[float, float]:
+    """A range in round numbers, since the exact ones are those of somebody."""
+    digits = 3 - math.floor(math.log10(high - low))
+    found = round(low, digits), round(high, digits)
+    return found if found[0] < found[1] and all(map(math.isfinite, found)) else (low, high)
 
 
 def _cut(numbers: Array, grid: Grid) -> Grid:

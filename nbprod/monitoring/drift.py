@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 GROUP = "nbprod.drift_tests"
 
 ALPHA = 0.05
-EFFECT = 0.03
+EFFECT = 0.08
+"""A smaller difference is what days of a week differ by; a shift of a quarter of a standard deviation is larger."""
+
 EXPECTED = 5.0
 """A chi-square test joins bins in which it expects fewer rows than this."""
 
@@ -100,9 +102,19 @@ def chi2(reference: Binned, current: Binned, *, alpha: float = ALPHA, effect: fl
 
 
 def _chi_square_tail(value: float, freedom: int) -> float:
-    from scipy.special import chdtrc
+    """The upper tail of the chi-square distribution, by its closed form for whole degrees of freedom.
 
-    return float(chdtrc(freedom, value))
+    SciPy's takes a fifth of a second to import, which is a fifth of what looking at 100,000 rows may take.
+    """
+    half = value / 2
+    if freedom % 2:
+        tail, term, first = math.erfc(math.sqrt(half)), math.exp(-half) * math.sqrt(half) / math.gamma(1.5), 1.5
+    else:
+        tail, term, first = 0.0, math.exp(-half), 1.0
+    for number in range(freedom // 2):
+        tail += term
+        term *= half / (first + number)
+    return min(1.0, tail)
 
 
 def psi(reference: Binned, current: Binned, *, threshold: float = 0.2) -> Drift:

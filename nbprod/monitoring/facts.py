@@ -80,6 +80,7 @@ class Window(Fact):
         label: how a person calls it.
         start, end: Unix seconds; of a file the time at which it was looked at.
         labelled: rows whose truth is known.
+        foreign: rows whose truth is none of the model's classes, or no number; `example` is one. They do not count.
         outside: share of rows with a value that the reference does not have.
         vanished: columns that no row has.
         estimates: metric -> what it is believed to be, without labels.
@@ -94,6 +95,8 @@ class Window(Fact):
     end: float
     rows: int
     labelled: int = 0
+    foreign: int = 0
+    example: str = ""
     outside: float = 0.0
     repeated: float | None = None
     vanished: tuple[str, ...] = ()
@@ -142,7 +145,8 @@ class MonitorReport(Fact):
         if self.status == "OK" or not bad:
             return f"{len(self.checks)} checks, nothing is wrong."
         more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
-        return f"{bad[0].area} {bad[0].name}: {bad[0].why}{more}"
+        name = "" if f"'{bad[0].name}'" in bad[0].why else f" {bad[0].name}"
+        return f"{bad[0].area}{name}: {bad[0].why}{more}"
 
 
 def worst(statuses: Iterable[Status], *, default: Status = "INSUFFICIENT") -> Status:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from nbprod.monitoring.facts import AREAS, ORDER, Check, Drift, Status, Window, percent, worst
 from nbprod.monitoring.fairness import check_fairness
@@ -13,6 +13,8 @@ from nbprod.monitoring.quality import check_quality
 from nbprod.stats.measures import MEASURES
 
 DAY = 86400.0
+SLIGHT = 0.01
+"""A difference of two errors that is smaller says nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +27,7 @@ class Subject:
         newer: datasets of which there are newer bytes than it was trained on.
         gaps: labels of windows in which nothing was recorded.
         main: its main metric.
+        classes: all values that a truth can have; empty if they are not all known.
     """
 
     reference: Profile
@@ -34,7 +37,7 @@ class Subject:
     data_until: float | None = None
     newer: tuple[str, ...] = ()
     gaps: tuple[str, ...] = ()
-    groups: tuple[str, ...] = field(default=())
+    classes: tuple[str, ...] = ()
 
 
 def judged(subject: Subject, windows: Sequence[Window], *, now: float) -> tuple[tuple[Window, ...], tuple[Check, ...]]:
@@ -79,8 +82,8 @@ def _traffic(subject: Subject, windows: Sequence[Window]) -> Iterator[Check]:
         windowed = f"in {len(gaps)} windows: {shown}" if windows else shown
         why = f"nothing was recorded {windowed}."
         yield Check(area="traffic", name="gaps", status=status, why=why, value=float(len(gaps)), limit=0.0)
-    elif not rows:
-        yield Check(area="traffic", name="rows", status="ALARM", why="there are no rows.")
+    elif not windows[-1].rows:
+        yield Check(area="traffic", name="rows", status="ALARM", why=f"there are no rows in {windows[-1].label}.")
     else:
         words = "1 window" if len(windows) == 1 else f"{len(windows)} windows"
         yield Check(area="traffic", name="rows", status="OK", why=f"{rows:,} rows in {words}.", value=float(rows))
@@ -97,7 +100,8 @@ def _drifts(subject: Subject, windows: Sequence[Window]) -> Iterator[Check]:
     found = [_drifted(name, [window.drift for window in recent], subject) for name in last.drift]
     yield from (check for check in found if check.status != "OK")
     if found and all(check.status == "OK" for check in found):
-        why = f"none of {len(found)} columns drifted in {drift.alarms} of the last {drift.of_last} windows."
+        often = f" in {drift.alarms} of the last {len(recent)} windows" if len(recent) >= drift.alarms > 1 else ""
+        why = f"none of {len(found)} columns drifted{often}."
         yield Check(area="drift", name="columns", status="OK", why=why)
     for name in last.answers:
         yield replace(_drifted(name, [window.answers for window in recent], subject), area="prediction")
@@ -122,6 +126,7 @@ def _drifted(name: str, recent: Sequence[dict[str, Drift]], subject: Subject) ->
 def _performance(subject: Subject, windows: Sequence[Window]) -> Iterator[Check]:
     """Of the last window that has enough labels, since labels come late."""
     policy, known = subject.policy.performance, subject.reference.performance
+    yield from _foreign(windows[-1], subject)
     labelled = [window for window in windows if window.labelled >= policy.min_rows and window.metrics]
     if not labelled:
         rows = sum(window.labelled for window in windows)
@@ -132,6 +137,16 @@ def _performance(subject: Subject, windows: Sequence[Window]) -> Iterator[Check]
     for name, found in last.metrics.items():
         if name in policy.floor or name == subject.main or name in policy.metrics or not subject.main:
             yield _metric(name, found, known.metric(name) if known else None, subject, last.label)
+
+
+def _foreign(last: Window, subject: Subject) -> Iterator[Check]:
+    """Of labels that mean nothing to the model."""
+    if not last.foreign:
+        return
+    known = subject.reference.performance
+    kind = "numbers" if known and known.task == "values" else f"of its classes ({', '.join(subject.classes)})"
+    why = f"{last.foreign:,} labels are none {kind}, such as '{last.example}': they do not count."
+    yield Check(area="performance", name="labels", status="WARN", why=why.replace("none numbers", "no numbers"))
 
 
 def _metric(name: str, found: Measured, before: Measured | None, subject: Subject, label: str) -> Check:
@@ -181,7 +196,7 @@ def audited(name: str, windows: Sequence[Window], before: float) -> str:
         return ", not audited yet"
     error = sum(abs(guess - truth) for guess, truth in both) / len(both)
     still = sum(abs(before - truth) for _, truth in both) / len(both)
-    verdict = "" if error <= still else ", so do not rely on it"
+    verdict = ", so do not rely on it" if error > still + SLIGHT else ""
     return f"; where the truth came it was off by {error:.3f}, and to assume no change by {still:.3f}{verdict}"
 
 
@@ -214,7 +229,7 @@ def _staleness(subject: Subject, windows: Sequence[Window], *, now: float) -> It
     policy = subject.policy.staleness
     yield _aged("model", "the model was registered", now - subject.created, policy.max_age)
     if subject.data_until is not None:
-        yield _aged("data", "the last of its data are", now - subject.data_until, policy.max_data_age)
+        yield _aged("data", "its data end", now - subject.data_until, policy.max_data_age)
     if subject.newer:
         why = f"there are newer bytes of what it was trained on: {', '.join(subject.newer)}."
         yield Check(area="staleness", name="newer data", status="WARN", why=why)

@@ -90,13 +90,19 @@ def _checks(checks: Sequence[Check]) -> str:
         own = [check for check in checks if check.area == area]
         if not own:
             continue
-        rows = "".join(
-            f"<li>{_pill(check.status)}<div><b>{escape(check.name)}</b> {escape(check.why)}</div></li>" for check in own
-        )
+        rows = "".join(f"<li>{_pill(check.status)}<div>{_said(check)}</div></li>" for check in own)
         opened = " open" if _rank(own[0]) < 2 else ""
         head = f'{_pill(own[0].status)} {TITLES[area]} <span class="count">{len(own)}</span>'
         found.append(f"<details{opened}><summary>{head}</summary><ul>{rows}</ul></details>")
     return "".join(found)
+
+
+def _said(check: Check) -> str:
+    """What was found, with its name once."""
+    name, quoted = escape(check.name), f"'{check.name}'"
+    if check.why.startswith(quoted):
+        return f"<b>{name}</b>{escape(check.why.removeprefix(quoted))}"
+    return f"<b>{name}</b> {escape(check.why)}"
 
 
 def _rank(check: Check) -> int:

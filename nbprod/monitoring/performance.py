@@ -16,6 +16,7 @@ from nbprod.stats.measures import MEASURES, OF_LABELS, Measure
 
 if TYPE_CHECKING:
     import numpy as np
+    import pyarrow as pa
 
     Array = np.ndarray[Any, Any]
 
@@ -96,6 +97,21 @@ def labels(values: Iterable[Any], task: str) -> Array:
     return found
 
 
+def column_labels(values: pa.ChunkedArray, task: str) -> Array:
+    """`labels` of a column, of which each different value is looked at once."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_nested(values.type) or pa.types.is_null(values.type):
+        return labels(values.to_pylist(), task)
+    encoded = values if pa.types.is_dictionary(values.type) else pc.dictionary_encode(values)
+    encoded = encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
+    known = labels([*encoded.dictionary.to_pylist(), None], task)
+    found: Array = known[encoded.indices.fill_null(len(known) - 1).to_numpy(zero_copy_only=False).astype(np.int64)]
+    return found
+
+
 def _float(value: Any) -> float:
     try:
         return float(value)
@@ -166,10 +182,13 @@ def metrics_of(task: str, entry: Iterable[str]) -> list[str]:
 
 
 def grouped(
-    answers: Answers, columns: Sequence[str], metrics: Sequence[str], *, min_rows: int
+    answers: Answers, known: Answers, columns: Sequence[str], metrics: Sequence[str], *, min_rows: int
 ) -> dict[str, dict[str, tuple[GroupValue, ...]]]:
-    """Column -> metric -> what it is in each group; groups of very few rows are not told."""
-    known = answers.known()
+    """Column -> metric -> what it is in each group; groups of very few rows are not told.
+
+    Args:
+        known: those whose truth is known.
+    """
     found: dict[str, dict[str, tuple[GroupValue, ...]]] = {}
     for column in columns:
         if column not in answers.groups:
@@ -207,7 +226,7 @@ def performance_of(
         positive=answers.positive,
         metrics=tuple(item for item in found if item is not None),
         calibration=calibration_of(known),
-        groups=grouped(answers, columns, fair, min_rows=min_rows),
+        groups=grouped(answers, known, columns, fair, min_rows=min_rows),
     )
 
 

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from nbprod.document import Document, describe, load_yaml, seconds
 from nbprod.entities import JSON, Fact
 from nbprod.errors import UsageError, nearest
-from nbprod.monitoring.drift import GROUP, OWN
+from nbprod.monitoring.drift import ALPHA, EFFECT, GROUP, OWN
 from nbprod.plugins import resolve
 from nbprod.stats.measures import MEASURES
 
@@ -35,8 +35,8 @@ class DriftPolicy(Fact):
     """
 
     test: str = "auto"
-    alpha: float = 0.05
-    effect: float = 0.03
+    alpha: float = ALPHA
+    effect: float = EFFECT
     alarms: int = 2
     of_last: int = 3
     min_rows: int = 500

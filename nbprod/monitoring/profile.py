@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from nbprod.entities import Fact
 from nbprod.errors import ArtifactError
 from nbprod.monitoring.columns import LEAST, Column, binned, counted, merged
+from nbprod.monitoring.drawn import Drawn, numbers_of_rows
 from nbprod.monitoring.suppressing import suppressed
 from nbprod.stats.groups import GroupValue
 
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 SCHEMA = "nbprod/profile/1"
 SAMPLE = 200_000
 """Bins are chosen by no more rows than this, evenly spread."""
+
+REPEATED = 5000
+"""Repetitions are looked for in so many rows, drawn at random: more rows would repeat each other more often."""
 
 BATCH = 1 << 17
 THREADS = 2
@@ -80,7 +84,7 @@ class Profile(Fact):
         dataset: the role of the rows that the columns were counted in.
         outside: rows with any value that the reference does not have.
         answers: the columns ``prediction`` and ``score``, counted on the test rows where there are some.
-        repeated: the share of rows that say what another one says, among the first thousands.
+        repeated: the share of rows that say what another one says, among some thousands.
     """
 
     schema: str = SCHEMA
@@ -121,7 +125,10 @@ def reference_of(tables: Iterable[pa.Table], columns: Sequence[str], *, dataset:
     for table in tables:
         found = merge(found, profile_of(table, bins))
     own = {name: suppressed(column) for name, column in found.columns.items()}
-    repeated = repeated_share(sample, list(own))
+    some = Drawn(limit=REPEATED)
+    for table in tables:
+        some.add(table.select(list(own)), numbers_of_rows(some.seen, table.num_rows))
+    repeated = repeated_share(some.table(), list(own))
     return Profile(dataset=dataset, rows=found.rows, columns=own, repeated=repeated)
 
 
@@ -170,13 +177,14 @@ def _together(one: Mapping[str, Column], other: Mapping[str, Column]) -> dict[st
     }
 
 
-def repeated_share(table: pa.Table, columns: Collection[str], *, rows: int = 5000) -> float | None:
-    """The share of the first rows that say what an earlier one says; None where there are too few."""
-    names = [name for name in columns if name in table.column_names]
-    some = table.select(names).slice(0, rows)
+def repeated_share(some: pa.Table, columns: Collection[str]) -> float | None:
+    """The share of rows that say what an earlier one says; None where there are too few."""
+    import pyarrow as pa
+
+    names = [name for name in columns if name in some.column_names and not pa.types.is_nested(some[name].type)]
     if not names or some.num_rows < 2 * LEAST:
         return None
-    return float(some.to_pandas().astype(str).duplicated().mean())
+    return 1 - float(some.group_by(names).aggregate([]).num_rows / some.num_rows)
 
 
 def write_profile(profile: Profile) -> bytes:

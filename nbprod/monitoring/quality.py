@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from nbprod.monitoring.columns import LEAST, Column
 from nbprod.monitoring.facts import Check, Quality, Status, Window, percent
-from nbprod.monitoring.profile import Profile
+from nbprod.monitoring.profile import REPEATED, Profile
 from nbprod.stats.intervals import normal_quantile
 
 if TYPE_CHECKING:
@@ -109,8 +109,9 @@ def _repeated(reference: Profile, window: Window) -> Sequence[Check]:
     usual, share = reference.repeated, window.repeated
     if usual is None or share is None:
         return ()
-    if share - usual < ALARM or share - usual < chance(usual, min(window.rows, 5000), tests=1):
+    if share - usual < ALARM or share - usual < chance(usual, min(window.rows, REPEATED), tests=1):
         return ()
     status: Status = "ALARM" if share - usual >= 0.3 else "WARN"
-    why = f"{percent(share)} of the first rows say what another one says, where {percent(usual)} did."
+    some = f"{min(window.rows, REPEATED):,} rows"
+    why = f"{percent(share)} of {some} say what another one says, where {percent(usual)} did."
     return (Check(area="quality", name="duplicates", status=status, why=why, value=share, limit=usual + ALARM),)

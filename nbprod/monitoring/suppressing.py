@@ -41,6 +41,7 @@ def _joined(grid: Grid, counts: list[int]) -> tuple[Grid, list[int]]:
             kept.append(0)
         kept[-1] += count
     if kept[-1] < LEAST and len(kept) > 1:
-        kept[-2] += kept.pop()
+        last = kept.pop()
+        kept[-1] += last
         starts.pop()
     return replace(grid, starts=tuple(starts)), [count if count >= LEAST else 0 for count in kept]

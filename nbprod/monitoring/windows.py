@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from nbprod.monitoring.drawn import LIMIT, Drawn, numbers_of_rows
 from nbprod.monitoring.drift import compare
 from nbprod.monitoring.estimate import estimated
 from nbprod.monitoring.facts import Drift, Window
-from nbprod.monitoring.performance import FAIR, Answers, grouped, labels, measured, metrics_of
+from nbprod.monitoring.performance import FAIR, Answers, column_labels, grouped, measured, metrics_of
 from nbprod.monitoring.policy import MonitorPolicy
-from nbprod.monitoring.profile import PREDICTION, SCORE, Measured, Profile, merge, profile_of, repeated_share
+from nbprod.monitoring.profile import PREDICTION, REPEATED, SCORE, Measured, Profile, merge, profile_of, repeated_share
 from nbprod.monitoring.quality import quality_of
-from nbprod.predictions.rows import united
 from nbprod.stats.intervals import normal_quantile
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
+
+    Array = np.ndarray[Any, Any]
 
 TRUTH = "truth"
 OUTCOME = "outcome."
-FIRST = 5000
-"""So many rows of a window are looked at for repetitions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +36,7 @@ class Plan:
         groups: columns by which fairness is judged.
         metrics: names of metrics that are followed.
         columns: inputs of the model that a test may drift in.
+        classes: all values that a truth can have, as text; empty if they are not all known.
     """
 
     reference: Profile
@@ -42,6 +44,7 @@ class Plan:
     columns: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     metrics: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
 
     @property
     def task(self) -> str:
@@ -56,24 +59,85 @@ class Plan:
 
 @dataclass(slots=True, kw_only=True)
 class Gathered:
-    """The rows of one window as they come: counts at once, and what measuring needs."""
+    """The rows of one window as they come: all are counted, and what measuring needs is kept of no more than so many.
+
+    Parts that others gathered are joined: the result is that of gathering all rows in one place.
+
+    Attributes:
+        place: of the first row, if this is a part of a window.
+        every: drawn from all rows.
+        known: drawn from those of which a truth or an outcome is known, since labels may be few.
+        labelled: rows whose truth is known.
+        some: drawn from all rows, with all columns: repetitions are looked for in them.
+    """
 
     key: str
     label: str
     start: float
     end: float
     profile: Profile
-    parts: list[pa.Table] = field(default_factory=list)
-    first: pa.Table | None = None
+    every: Drawn = field(default_factory=Drawn)
+    known: Drawn = field(default_factory=Drawn)
+    labelled: int = 0
+    place: int = 0
+    some: Drawn = field(default_factory=lambda: Drawn(limit=REPEATED))
 
-    def add(self, rows: pa.Table, plan: Plan) -> None:
-        """Count rows, and keep their answers, truths, groups and outcomes."""
+    def add(self, rows: pa.Table, plan: Plan, *, inputs: Sequence[str] = ()) -> None:
+        """Count rows, and keep answers, truths, groups and outcomes.
+
+        Args:
+            inputs: columns that are kept too, since the model is to be asked.
+        """
+        numbers = numbers_of_rows(self.place + self.profile.rows, rows.num_rows)
         self.profile = merge(self.profile, profile_of(rows, plan.reference, threads=2 if rows.num_rows > 20_000 else 1))
-        wanted = (PREDICTION, SCORE, TRUTH, *plan.groups)
-        names = [name for name in rows.column_names if name in wanted or name.startswith(OUTCOME)]
-        self.parts.append(rows.select(names))
-        if self.first is None:
-            self.first = rows.select([name for name in plan.reference.columns if name in rows.column_names])[:FIRST]
+        wanted = {PREDICTION, SCORE, TRUTH, *plan.groups, *inputs}
+        kept = rows.select([n for n in rows.column_names if n in wanted or n.startswith(OUTCOME)])
+        self.every.add(kept, numbers)
+        self._know(kept, numbers)
+        self.some.add(rows.select([name for name in plan.reference.columns if name in rows.column_names]), numbers)
+
+    def _know(self, rows: pa.Table, numbers: Array) -> None:
+        import numpy as np
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        told = [name for name in rows.column_names if name == TRUTH or name.startswith(OUTCOME)]
+        if not told:
+            return
+        known = np.zeros(rows.num_rows, dtype=bool)
+        for name in told:
+            known |= pc.invert(pc.is_null(rows[name], nan_is_null=True)).to_numpy()
+        if TRUTH in told:
+            self.labelled += rows.num_rows - (pc.sum(pc.is_null(rows[TRUTH], nan_is_null=True)).as_py() or 0)
+        self.known.add(rows.filter(pa.array(known)), numbers[known])
+
+    def join(self, other: Gathered) -> None:
+        """The part of the window that comes next."""
+        self.profile = merge(self.profile, other.profile)
+        self.labelled += other.labelled
+        for own, more in ((self.every, other.every), (self.known, other.known), (self.some, other.some)):
+            own.limit = more.limit
+            own.join(more)
+
+    @property
+    def told(self) -> pa.Table:
+        """Rows of which a truth or an outcome is known: all of them, or those that were drawn."""
+        return self.every.table() if self.every.whole else self.known.table()
+
+    def answer(self, ask: Callable[[pa.Table], pa.Table], plan: Plan) -> None:
+        """Add the answers that are lacking, and count them; not of all rows if there are very many."""
+        before = set[str]().union(*(part.column_names for part in self.every.parts))
+        answered = ask(self.every.table())
+        new = [name for name in answered.column_names if name not in before]
+        if not new:
+            return
+        like = Profile(answers={name: column for name, column in plan.reference.answers.items() if name in new})
+        made = replace(self.profile.empty(), answers=profile_of(answered, like).answers)
+        own = {name: column for name, column in self.profile.answers.items() if name not in new}
+        self.profile = merge(replace(self.profile, answers=own), made)
+        self.every.parts = [answered]
+        if not self.every.whole and self.known.kept:
+            self.known.parts = [ask(self.known.table())]
 
 
 def window_key(moment: float, length: float) -> tuple[str, str, float]:
@@ -84,14 +148,19 @@ def window_key(moment: float, length: float) -> tuple[str, str, float]:
     return begun.isoformat().replace("+00:00", "Z"), label, start
 
 
-def by_time(batches: Iterable[pa.RecordBatch], plan: Plan) -> Iterator[Gathered]:
-    """Windows by the rows' times, oldest first; one in which there are no rows is not there."""
+def by_time(
+    tables: Iterable[pa.Table], plan: Plan, *, inputs: Sequence[str] = (), limit: int = LIMIT
+) -> list[Gathered]:
+    """Windows by the rows' times, oldest first; one in which there are no rows is not there.
+
+    Args:
+        inputs, limit: columns that are kept for asking the model, and of how many rows in each window.
+    """
     import numpy as np
     import pyarrow as pa
 
     length, found = plan.policy.window, dict[int, Gathered]()
-    for batch in batches:
-        table = pa.Table.from_batches([batch])
+    for table in tables:
         if not table.num_rows:
             continue
         moments = table["time"].cast(pa.int64()).to_numpy() / 1e6
@@ -102,11 +171,16 @@ def by_time(batches: Iterable[pa.RecordBatch], plan: Plan) -> Iterator[Gathered]
                 key, label, start = window_key(number * length, length)
                 empty = plan.reference.empty()
                 found[number] = Gathered(
-                    key=key, label=label, start=start, end=start + length, profile=Profile(answers=empty.answers)
+                    key=key,
+                    label=label,
+                    start=start,
+                    end=start + length,
+                    profile=Profile(answers=empty.answers),
+                    every=Drawn(limit=limit),
+                    known=Drawn(limit=limit),
                 )
-            found[number].add(own, plan)
-    for number in sorted(found):
-        yield found[number]
+            found[number].add(own, plan, inputs=inputs)
+    return [found[number] for number in sorted(found)]
 
 
 def gaps_between(starts: Sequence[float], length: float, *, until: float) -> tuple[str, ...]:
@@ -122,10 +196,10 @@ def gaps_between(starts: Sequence[float], length: float, *, until: float) -> tup
 def seen(gathered: Gathered, plan: Plan) -> Window:
     """What can be said of a window by itself."""
     quality, vanished = quality_of(plan.reference, gathered.profile)
-    answers = _answers(gathered, plan)
-    found = _measured(answers, plan) if answers is not None else {}
+    found = _measured(gathered, plan)
     profile = gathered.profile
-    repeated = repeated_share(gathered.first, gathered.first.column_names) if gathered.first is not None else None
+    some = gathered.some.table()
+    repeated = repeated_share(some, some.column_names)
     return Window(
         key=gathered.key,
         label=gathered.label,
@@ -138,7 +212,7 @@ def seen(gathered: Gathered, plan: Plan) -> Window:
         quality=quality,
         drift=_drifts(plan, gathered, plan.columns),
         answers=_answer_drifts(plan, gathered),
-        outcomes=_outcomes(gathered.parts),
+        outcomes=_outcomes(gathered.told),
         **found,
     )
 
@@ -174,62 +248,82 @@ def _answer_drifts(plan: Plan, gathered: Gathered) -> dict[str, Drift]:
     return {name: drift for name, drift in made.items() if drift is not None}
 
 
-def _answers(gathered: Gathered, plan: Plan) -> Answers | None:
+def _answers(table: pa.Table, plan: Plan) -> Answers | None:
     """What was answered and what is known of it; None where there are no predictions, or nobody knows what they are."""
-    if not gathered.parts or plan.reference.performance is None:
-        return None
-    table = united(gathered.parts)
     names = table.column_names
-    if PREDICTION not in names or not table.num_rows or table[PREDICTION].null_count == table.num_rows:
+    if plan.reference.performance is None or PREDICTION not in names or not table.num_rows:
         return None
-    prediction = labels(table[PREDICTION].to_pylist(), plan.task)
+    if table[PREDICTION].null_count == table.num_rows:
+        return None
     score = None
     if SCORE in names and not table[SCORE].null_count:
         score = table[SCORE].to_numpy()
     return Answers(
         task=plan.task,
         positive=plan.positive,
-        prediction=prediction,
-        truth=labels(table[TRUTH].to_pylist(), plan.task) if TRUTH in names else None,
+        prediction=column_labels(table[PREDICTION], plan.task),
+        truth=_truth(table, plan) if TRUTH in names else None,
         score=score,
-        groups={name: labels(table[name].to_pylist(), "classes") for name in plan.groups if name in names},
+        groups={name: column_labels(table[name], "classes") for name in plan.groups if name in names},
     )
 
 
-def _measured(answers: Answers, plan: Plan) -> dict[str, Any]:
-    performance = plan.reference.performance
-    assert performance is not None
+def _truth(table: pa.Table, plan: Plan) -> Array:
+    """What was true of rows; None where it is no class."""
+    import numpy as np
+
+    found = column_labels(table[TRUTH], plan.task)
+    if plan.classes and plan.task != "values":
+        found[~np.isin(found.astype(str), plan.classes)] = None
+    return found
+
+
+def _foreign(told: pa.Table, plan: Plan) -> dict[str, Any]:
+    """How many truths are none, and one of them."""
+    import numpy as np
+    import pyarrow.compute as pc
+
+    if TRUTH not in told.column_names:
+        return {}
+    there = pc.invert(pc.is_null(told[TRUTH], nan_is_null=True)).to_numpy()
+    known = _truth(told, plan)
+    good = np.isfinite(known) if plan.task == "values" else np.array([value is not None for value in known], dtype=bool)
+    places = np.flatnonzero(there & ~good)
+    return {"foreign": len(places), "example": str(told[TRUTH][int(places[0])].as_py())[:40]} if len(places) else {}
+
+
+def _measured(gathered: Gathered, plan: Plan) -> dict[str, Any]:
+    answers, performance = _answers(gathered.every.table(), plan), plan.reference.performance
+    if answers is None or performance is None:
+        return {}
+    strange: Any = _foreign(gathered.told, plan)
     known = answers.known()
+    if not gathered.every.whole and (drawn := _answers(gathered.known.table(), plan)) is not None:
+        known = drawn.known()
     names = metrics_of(answers.task, plan.metrics)
     metrics: dict[str, Measured] = {}
     if known.rows >= plan.policy.performance.min_rows:
         metrics = {name: made for name in names if (made := measured(name, known)) is not None}
     fair = plan.policy.fairness.metrics or FAIR[answers.task]
     return {
-        "labelled": known.rows,
+        "labelled": known.rows if gathered.every.whole else gathered.labelled,
+        **strange,
         "metrics": metrics,
         "estimates": estimated(names, answers, performance) if answers.rows >= plan.policy.drift.min_rows else {},
-        "groups": grouped(answers, plan.groups, fair, min_rows=plan.policy.fairness.min_rows),
+        "groups": grouped(answers, known, plan.groups, fair, min_rows=plan.policy.fairness.min_rows),
     }
 
 
-def _outcomes(parts: Sequence[pa.Table]) -> dict[str, Measured]:
+def _outcomes(told: pa.Table) -> dict[str, Measured]:
     """Business outcomes: the mean of each with its interval, where there are numbers."""
     import numpy as np
 
-    values: dict[str, list[float]] = {}
-    for part in parts:
-        for name in part.column_names:
-            if name.startswith(OUTCOME):
-                own = [v for v in part[name].to_pylist() if isinstance(v, (int, float, bool)) and math.isfinite(v)]
-                values.setdefault(name.removeprefix(OUTCOME), []).extend(map(float, own))
     found = {}
-    for name, numbers in values.items():
-        if numbers:
-            mean, spread = float(np.mean(numbers)), float(np.std(numbers))
-            half = normal_quantile(0.975) * spread / math.sqrt(len(numbers))
-            found[name] = Measured(name=name, value=mean, interval=(mean - half, mean + half), rows=len(numbers))
+    for name in (name for name in told.column_names if name.startswith(OUTCOME)):
+        own = [v for v in told[name].to_pylist() if isinstance(v, (int, float, bool)) and math.isfinite(v)]
+        if own:
+            numbers = np.array(own, dtype=float)
+            mean, half = float(numbers.mean()), normal_quantile(0.975) * float(numbers.std()) / math.sqrt(len(own))
+            short = name.removeprefix(OUTCOME)
+            found[short] = Measured(name=short, value=mean, interval=(mean - half, mean + half), rows=len(own))
     return found
-
-
-Tell = Callable[[str], None]

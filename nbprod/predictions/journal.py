@@ -40,8 +40,8 @@ class Record:
         time: Unix seconds.
         version: of the model that answered.
         role: one of `ROLES`.
-        inputs: JSON ``{"columns": [...], "rows": [[...], ...]}`` without the columns that the policy leaves out; empty
-            if none is kept.
+        inputs: JSON ``{"columns": [...], "rows": [[...], ...]}`` without the columns that the policy leaves out, or
+            the same of `nbprod.predictions.packed`; empty if none is kept.
         outputs: JSON list of predictions, one a row.
         latency: seconds.
         key: id of the caller's API key; empty if there was none.

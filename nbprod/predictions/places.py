@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
+from nbprod.errors import UsageError
 from nbprod.predictions.segments import SUFFIX, SegmentName, name_of, sync_folder
 
 if TYPE_CHECKING:
@@ -46,6 +47,26 @@ def folder_of(data: Path, model: str) -> Path:
         data: ``.nbprod/``.
     """
     return data / "predictions" / model
+
+
+def url_of(setting: str, model: str) -> str | None:
+    """Where a model's rolled log is, by the project's setting ``predictions``; None for beside its journal."""
+    return f"{setting.rstrip('/')}/{model}" if setting else None
+
+
+def urls_of(data: Path, setting: str, model: str) -> tuple[Url, ...]:
+    """Everywhere that a model's log is: its journal's folder, and where the rest was rolled to."""
+    url = url_of(setting, model)
+    return (folder_of(data, model), *([] if url is None else [url]))
+
+
+def models_at(setting: str) -> tuple[str, ...]:
+    """The models that have a rolled log at the place that the setting ``predictions`` names."""
+    place = Place.at(setting)
+    try:
+        return tuple(sorted(posixpath.basename(path.rstrip("/")) for path in place.files.ls(place.root, detail=False)))
+    except (FileNotFoundError, NotADirectoryError):
+        return ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,10 +102,17 @@ class Place:
 
     @classmethod
     def at(cls, url: Url) -> Place:
-        """The place that a path or a URL names."""
+        """The place that a path or a URL names.
+
+        Raises:
+            UsageError: its protocol is unknown, or needs a package that is not installed.
+        """
         import fsspec
 
-        files, root = fsspec.core.url_to_fs(os.fspath(url) if isinstance(url, Path) else url)
+        try:
+            files, root = fsspec.core.url_to_fs(os.fspath(url) if isinstance(url, Path) else url)
+        except (ImportError, ValueError) as error:
+            raise UsageError(f"the log at {url} cannot be opened: {error}.") from error
         return cls(files=files, root=root.rstrip("/"))
 
     def below(self, name: str) -> Place:

@@ -6,10 +6,12 @@ import itertools
 import json
 import operator
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from nbprod.predictions.journal import Record
+from nbprod.predictions.packed import MARK, unpacked
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -116,6 +118,12 @@ def _inputs(records: Sequence[Record]) -> dict[str, list[Any]]:
 
 def _lines(record: Record) -> tuple[list[str], list[list[Any]]]:
     """The names and rows of a record's inputs; no names where there are none or they make no sense."""
+    if record.inputs[:1] == MARK:
+        with suppress(ValueError):
+            own, table = unpacked(record.inputs)
+            if len(table) == record.rows:
+                return own, table
+        return [], [[]] * record.rows
     found = _loaded(record.inputs)
     if isinstance(found, dict):
         names, lines = found.get("columns"), found.get("rows")

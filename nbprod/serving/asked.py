@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from nbprod.predictions.packed import head, kind_of, numbers
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -51,16 +53,17 @@ class Journalled:
         self._none = not kept
         self._at = [position for position, name in enumerate(names) if name in kept]
         shown = [name for name in names if name in kept]
+        self._heads = {kind: head(shown, kind) for kind in (b"d", b"q")}
         self._start = b'{"columns":' + orjson.dumps(shown) + b',"rows":'
 
     def inputs(self, asked: Asked) -> bytes:
-        """``{"columns": [...], "rows": [[...], ...]}`` of what is kept; empty if nothing is."""
+        """What is kept, as `nbprod.predictions.journal.Record` has it; empty if nothing is."""
         if self._none:
             return b""
         if asked.raw and self._all:
             return asked.raw
         if asked.matrix is not None:
-            return self._start + self._matrix(asked.matrix) + b"}"
+            return self._matrix(asked.matrix)
         rows = asked.rows
         if not self._all:
             rows = [tuple(row[at] for at in self._at) for row in rows]
@@ -68,9 +71,11 @@ class Journalled:
 
     def _matrix(self, matrix: Any) -> bytes:
         if self._tensor:  # one column, whose values are arrays
-            return orjson.dumps([[row.tolist()] for row in matrix])
-        own = matrix if self._all else matrix[:, self._at].copy()
-        return orjson.dumps(own, option=orjson.OPT_SERIALIZE_NUMPY)
+            return self._start + orjson.dumps([[row.tolist()] for row in matrix]) + b"}"
+        own = matrix if self._all else matrix[:, self._at]
+        if kind := kind_of(own):
+            return self._heads[kind] + numbers(own)
+        return self._start + orjson.dumps(own.copy(), option=orjson.OPT_SERIALIZE_NUMPY) + b"}"
 
 
 def plain(value: Any) -> Any:

@@ -101,7 +101,7 @@ class Decoder:
             return Asked(matrix=array_of(found.rows, self.signature.tensor, "$.rows"))
         if (matrix := self.wide.table(body)) is not None:
             self.check_count(len(matrix))
-            return Asked(matrix=matrix, raw=body if self._as_it_came(body, len(matrix)) else b"")
+            return Asked(matrix=matrix)
         try:
             found = self._body.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

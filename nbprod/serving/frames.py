@@ -66,6 +66,34 @@ class Shaper:
         }
         return pd.DataFrame(data)
 
+    def question(self, columns: Sequence[Any], *, arrays: bool) -> Any:
+        """Whole columns as what the model takes, the same as their rows would be as `array` or `frame`.
+
+        Args:
+            columns: checked, in the signature's order: arrays of Arrow in the columns' own types, or lists of nested
+                values; null where a value is missing.
+            arrays: whether arrays were proven to mean the same.
+        """
+        if arrays:
+            found = np.empty((len(columns[0]), len(columns)), dtype=self.dtype)
+            for at, values in enumerate(columns):
+                found[:, at] = _list(values) if self.dtype == "object" else _numbers(values)
+            if self.exact(found):
+                return found
+        import pandas as pd
+
+        return pd.DataFrame({
+            column.name: self._whole_series(column.type, values, pd)
+            for column, values in zip(self.signature.columns, columns, strict=True)
+        })  # fmt: skip
+
+    def _whole_series(self, kind: str, values: Any, pd: Any) -> Any:
+        if kind in NUMBERS or (kind == "boolean" and not values.null_count):
+            return values.to_numpy(zero_copy_only=False)
+        if kind == "datetime":
+            return pd.Series(values.to_numpy(zero_copy_only=False).astype("M8[ns]"))
+        return self._series(kind, _list(values), pd)
+
     def _series(self, kind: str, values: Sequence[Any], pd: Any) -> Any:
         missing = None in values
         if kind == "datetime":
@@ -83,3 +111,13 @@ class Shaper:
         found = np.empty(len(values), dtype=object)
         found[:] = values
         return found
+
+
+def _list(values: Any) -> list[Any]:
+    return values if isinstance(values, list) else list(values.to_pylist())
+
+
+def _numbers(values: Any) -> Any:
+    """Numbers, with NaN for those that are missing; true is 1."""
+    found = values.to_numpy(zero_copy_only=False)
+    return np.array(found, dtype="float64") if found.dtype == object else found

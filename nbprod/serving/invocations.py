@@ -5,11 +5,8 @@ It is stricter than MLflow, which takes a text for a number and drops columns th
 
 from __future__ import annotations
 
-import base64
-import binascii
 import csv
 import io
-from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -19,6 +16,7 @@ from msgspec import UNSET, UnsetType
 from nbprod.serving import types
 from nbprod.serving.asked import Asked
 from nbprod.serving.batching import Answer
+from nbprod.serving.cells import cell
 from nbprod.serving.decode import Decoder
 from nbprod.serving.refusal import Refused
 from nbprod.serving.signature import Column
@@ -162,44 +160,11 @@ class Invocations:
 
 
 def _cell(column: Column, text: str | None, line: int) -> Any:
-    if text is None or (text == "" and column.type != "string"):
-        if not column.required:
-            return None
-        text = text or ""
-    read = _CELLS.get(column.type)
     try:
-        if read is None:
-            raise ValueError
-        found = read(text)
-        # The range is checked by the type that JSON is read with.
-        if column.type in ("integer", "long", "float", "double"):
-            msgspec.convert(found, types.SCALARS[column.type])
-            if found in (float("inf"), float("-inf")) or found != found:
-                raise ValueError
-    except (ValueError, OverflowError, msgspec.ValidationError, binascii.Error):
+        return cell(column, text)
+    except ValueError:
         path, expected = f"$[{line}].{column.name}", types.word(column)
         raise Refused(f"expected {expected} at {path}.", path=path, expected=expected, status=422) from None
-    return found
-
-
-def _whole(text: str) -> int:
-    if not text.strip("+-").isdecimal() or len(text) > 20:
-        raise ValueError
-    return int(text)
-
-
-def _number(text: str) -> float:
-    if "_" in text:
-        raise ValueError
-    return float(text)
-
-
-_CELLS: Mapping[str, Callable[[str], Any]] = {
-    "integer": _whole, "long": _whole, "double": _number, "float": _number, "string": str,
-    "boolean": lambda text: {"true": True, "True": True, "false": False, "False": False, "1": True, "0": False}[text]
-    if text in ("true", "True", "false", "False", "1", "0") else _whole("x"),
-    "datetime": types.moment, "binary": lambda text: base64.b64decode(text, validate=True),
-}  # fmt: skip
 
 
 def answered(answer: Answer) -> bytes:

@@ -1,6 +1,6 @@
 """Rolling beside a service: a thread looks for segments that are closed, and a process of its own rolls them and ends.
 
-``python -m nbprod.serving.rolling FOLDER [SECONDS]`` is that process; what it imports is gone with it.
+``python -m nbprod.serving.rolling FOLDER SECONDS URL`` is that process; what it imports is gone with it.
 """
 
 from __future__ import annotations
@@ -27,14 +27,15 @@ ALWAYS = 3600.0
 
 
 @contextmanager
-def rolled(folder: Path, retain: float | None) -> Iterator[None]:
+def rolled(folder: Path, retain: float | None, url: str | None = None) -> Iterator[None]:
     """Have a prediction log rolled while the block runs.
 
     Args:
         retain: seconds after which predictions are deleted; None for never.
+        url: where the Parquet goes, a folder or any fsspec URL; None for beside the segments.
     """
     ended = threading.Event()
-    thread = threading.Thread(target=_look, args=(folder, retain, ended), name="roll", daemon=True)
+    thread = threading.Thread(target=_look, args=(folder, retain, url, ended), name="roll", daemon=True)
     thread.start()
     try:
         yield
@@ -43,13 +44,13 @@ def rolled(folder: Path, retain: float | None) -> Iterator[None]:
         thread.join()
 
 
-def _look(folder: Path, retain: float | None, ended: threading.Event) -> None:
+def _look(folder: Path, retain: float | None, url: str | None, ended: threading.Event) -> None:
     due = time.monotonic() + ALWAYS
     while not ended.wait(EVERY):
         try:
             if time.monotonic() >= due or waiting(folder) or waiting(folder / FEEDBACK):
                 due = time.monotonic() + ALWAYS
-                one_round(folder, retain, ended)
+                one_round(folder, retain, ended, url=url)
         except OSError as error:
             events.tell("error", "the prediction log cannot be rolled, and is tried again", error=error)
 
@@ -63,10 +64,10 @@ def waiting(folder: Path) -> bool:
     return False
 
 
-def one_round(folder: Path, retain: float | None, ended: threading.Event) -> None:
+def one_round(folder: Path, retain: float | None, ended: threading.Event, *, url: str | None = None) -> None:
     """One round in a process, which is killed when the service ends meanwhile: a roller may be killed anywhere."""
-    command = [sys.executable, "-P", "-m", "nbprod.serving.rolling", str(folder)]
-    command += [] if retain is None else [str(retain)]
+    seconds = "" if retain is None else str(retain)
+    command = [sys.executable, "-P", "-m", "nbprod.serving.rolling", str(folder), seconds, url or ""]
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
         while process.poll() is None:
             if ended.wait(0.1):
@@ -82,9 +83,9 @@ def main() -> None:
     os.nice(19)
     from nbprod.predictions.roller import roll
 
-    folder = Path(sys.argv[1])
+    folder, seconds, url = sys.argv[1:4]
     try:
-        found = roll(folder, retain=float(sys.argv[2]) if len(sys.argv) > 2 else None, wait=0)
+        found = roll(Path(folder), url or None, retain=float(seconds) if seconds else None, wait=0)
     except Exception as error:
         events.tell("error", "the prediction log cannot be rolled, and is tried again", error=error)
         return

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,15 @@ Predict = Callable[[Any], Any]
 
 CAUSED_BY_ROWS = (ValueError, ArithmeticError, LookupError)
 """What models raise about rows that they cannot take, such as a category that they never saw."""
+
+
+@contextmanager
+def refused_rows() -> Iterator[None]:
+    """Take what a model raises about rows as a refusal of them."""
+    try:
+        yield
+    except CAUSED_BY_ROWS as error:
+        raise Refused(f"the model cannot take these rows ({type(error).__name__}).", path="$", status=422) from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,19 +77,25 @@ class Served:
         Raises:
             Refused: the model cannot take these rows.
         """
-        try:
-            question = self._question(batch)
+        with refused_rows():
             counts = [asked.count for asked in batch]
-            values = cut(listed(self.predict(question)), counts)
-            if not batch[0].proba:
-                return [(value, None) for value in values]
-            if self.proba is None:
-                raise Refused(f"the model '{self.name}' gives no probabilities.", path="$.proba", status=422)
-            return list(zip(values, cut(listed(self.proba(question)), counts), strict=True))
-        except CAUSED_BY_ROWS as error:
-            raise Refused(
-                f"the model cannot take these rows ({type(error).__name__}).", path="$", status=422
-            ) from error
+            values, shares = self.ask(self._question(batch), proba=batch[0].proba)
+            if shares is None:
+                return [(value, None) for value in cut(values, counts)]
+            return list(zip(cut(values, counts), cut(shares, counts), strict=True))
+
+    def ask(self, question: Any, *, proba: bool) -> tuple[Any, Any]:
+        """The model's answers to an array or a table as it takes them, and probabilities where they are wanted.
+
+        Raises:
+            Refused: it gives no probabilities. What the model raises is passed on; see `refused_rows`.
+        """
+        values = listed(self.predict(question))
+        if not proba:
+            return values, None
+        if self.proba is None:
+            raise Refused(f"the model '{self.name}' gives no probabilities.", path="$.proba", status=422)
+        return values, listed(self.proba(question))
 
     def _question(self, batch: Sequence[Asked]) -> Any:
         matrices = [asked.matrix for asked in batch]

@@ -31,6 +31,7 @@ class Plan:
         answer, shadow, canary: versions by their roles; see `nbprod.serving.service.Roles`.
         share: of the requests that the canary answers.
         log: the folder of the prediction log.
+        rolled: where it is rolled to, a folder or any fsspec URL; None for beside it.
         api_keys: the file of the callers' keys; None for no keys.
         certificate, private_key: files for TLS; None for none.
         fsync: see `nbprod.predictions.segments`.
@@ -49,6 +50,7 @@ class Plan:
     private_key: Path | None = None
     fsync: Literal["never", "second", "batch"] = "never"
     retain: float | None = None
+    rolled: str | None = None
 
 
 Follow = Callable[["Service", "Plan"], Any]
@@ -134,7 +136,7 @@ async def _serve(
             await asyncio.sleep(0.005)
         if server.started:
             ready()
-        with rolled(plan.log, plan.retain) if worker == 0 else contextlib.nullcontext():
+        with rolled(plan.log, plan.retain, plan.rolled) if worker == 0 else contextlib.nullcontext():
             await task
         if sharing is not None:
             sharing.cancel()

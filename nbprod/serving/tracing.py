@@ -16,13 +16,11 @@ def traced(app: Any) -> Any:
     if os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true" or not any(map(os.environ.get, VARIABLES)):
         return app
     try:
-        from opentelemetry.exporter.otlp.proto.http.trace_exporter import (  # type: ignore[import-not-found]
-            OTLPSpanExporter,
-        )
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
     except ImportError as error:
-        events.tell("warning", "tracing is configured, but opentelemetry-exporter-otlp-proto-http is not installed",
+        events.tell("warning", "tracing is configured, but not installed: pip install 'nbprod[tracing]'",
                     error=str(error))  # fmt: skip
         return app
     provider = TracerProvider()

@@ -9,23 +9,28 @@ from nbprod.evidence.audit import AuditLine
 from nbprod.evidence.compare import Compared
 from nbprod.evidence.lineage import Graph, Node, Use
 from nbprod.evidence.tombstones import Erased
+from nbprod.lifecycle.build import Built
 from nbprod.lifecycle.card import Carded
 from nbprod.lifecycle.checks import Check, Verified
 from nbprod.lifecycle.export import Exported
 from nbprod.lifecycle.feedback import Told
+from nbprod.lifecycle.health import Found, Health
 from nbprod.lifecycle.history import History
 from nbprod.lifecycle.import_ import Imported
 from nbprod.lifecycle.judging import Judgement
 from nbprod.lifecycle.lineage import Lineage
-from nbprod.lifecycle.monitor import Found, Health
 from nbprod.lifecycle.promote import Promoted
 from nbprod.lifecycle.report import RunReport
 from nbprod.lifecycle.reproduce import Reproduction
 from nbprod.lifecycle.retrain import Retrained
+from nbprod.lifecycle.score import Scored
 from nbprod.lifecycle.subject.erasures import Erasures
 from nbprod.lifecycle.versions import Shown
 from nbprod.lifecycle.watch import Look
 from nbprod.monitoring.facts import MonitorReport
+from nbprod.packaging.bundle import Manifest
+from nbprod.packaging.proof import Proof
+from nbprod.targets import Deployment
 
 ENTRY: dict[str, Any] = {"name": "churn", "metrics": [{"name": "auc", "value": 0.5, "dataset": "test"}], "model": {}}
 VERSION = ModelVersion(name="churn", version="3", digest="d", created="2026-01-01T10:20:30+00:00", entry=ENTRY)
@@ -64,6 +69,13 @@ ERASED = Erased(
 
 SAME = Compared(what="test/auc", agreement="identical", recorded="0.8", found="0.8")
 GROUP = Compared(what="test[sex=1]/auc", agreement="identical", recorded="0.8", found="0.8")
+BUILT = Built(
+    folder="new", digest="d" * 64, proof=Proof(rows=5, compared=True, ready=1.5, seconds=9.0),
+    manifest=Manifest(
+        name="churn", version="3", entry="d", model={}, python="3.11", nbprod="0", base="b", wheels="own",
+    ),
+)  # fmt: skip
+
 REPORT = RunReport(run=Run(id="r1", pipeline="p", status="succeeded", stages=(DONE,)), version=VERSION)
 
 RETRAINED = Retrained(name="churn", state="promoted", reason="all gates of churn/2 passed.", version="churn/2")
@@ -100,9 +112,23 @@ ANSWERS: dict[str, Any] = {
     ),
     "gate.gate": Judgement(version=VERSION, results=(PASSED,)),
     "approve.approve": VERSION,
+    "score.score": Scored(
+        ref="churn/3",
+        input="a.csv",
+        output="out.csv",
+        files=2,
+        rows=3000,
+        ignored=("id",),
+        seconds=1.5,
+        log="log",
+        requests=("6b06882c679c1287-0-0-1",),
+        notes=("a note.",),
+    ),
     "feedback.feedback": Told(model="churn", file="late.csv", rows=2, recorded=2, names={"truth": 2}),
     "monitor.look": Found(rows=(Health(name="churn", version="3"),), document={"name": "churn"}, report=MONITORED),
     "promote.promote": Promoted(version=VERSION, alias="champion", before="2", results=(PASSED,)),
+    "build.build": BUILT,
+    "deploy.deploy": Deployment(name="churn", version="3", target="local", status="ready", url="http://127.0.0.1:1"),
     "rollback.rollback": Promoted(version=VERSION, alias="champion", before="4"),
 }
 """Function below `nbprod.lifecycle` -> what it returns."""
@@ -126,6 +152,7 @@ CALLS = {
     "approve": ("approve", "churn/3", "--reason", "read it"),
     "promote": ("promote", "churn/3"),
     "serve": ("serve", "churn/1", "--api-key-file", "keys.txt", "--add-key", "ana"),
+    "score": ("score", "churn/3", "a.csv", "out.csv"),
     "feedback": ("feedback", "churn", "data.csv"),
     "monitor": ("monitor", "churn"),
     "retrain": ("retrain", "churn", "--if-stale"),
@@ -133,6 +160,8 @@ CALLS = {
     "rollback": ("rollback", "churn"),
     "export": ("export", "churn/3", "out"),
     "import": ("import", "out"),
+    "build": ("build", "churn/3", "new"),
+    "deploy": ("deploy", "churn/3"),
     "keys": ("keys",),
 }
 """How each verb is called."""

@@ -10,8 +10,8 @@ import pytest
 
 from nbprod.cli import main
 from nbprod.errors import ArtifactError
-from nbprod.lifecycle import monitor as lifecycle
-from nbprod.lifecycle.monitor import Found, Health
+from nbprod.lifecycle import health as lifecycle
+from nbprod.lifecycle.health import Found, Health
 from nbprod.monitoring.facts import Check, MonitorReport, Window
 
 CHECK = Check(area="drift", name="age", status="ALARM", why="it drifted.")
@@ -53,7 +53,7 @@ def nbprod(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) 
 def test_a_report_is_a_table_with_the_worst_first_and_a_next_step(nbprod: Call) -> None:
     code, out, err = nbprod("monitor", "churn")
     assert code == 0
-    assert out.startswith("churn/7: ALARM, 1 windows of log; the last window is 2026-05-28 with 1,234 rows")
+    assert out.startswith("churn/7: ALARM, 1 window of log; the last window is 2026-05-28 with 1,234 rows")
     assert "ALARM   drift  age  it drifted." in out
     assert "warning: a clock went back." in err
     assert "next: nbprod monitor churn --html monitor.html" in err

@@ -21,6 +21,7 @@ from nbprod.errors import ArtifactError, UntrustedTypes
 from nbprod.flavors import Replay, import_mlflow, save
 from nbprod.flavors import replay as replay_once
 from nbprod.flavors.facts import PREDICTIONS
+from nbprod.flavors.replay_child import _explain
 
 Module = Callable[[str, dict[str, str]], Any]
 X = np.array([[0.0], [1.0], [2.0], [3.0]])
@@ -73,6 +74,13 @@ def model_that(tmp_path: Path, module: Module, monkeypatch: pytest.MonkeyPatch) 
 def linear(tmp_path: Path) -> Path:
     save(LogisticRegression().fit(X, Y), tmp_path / "linear", example=X)
     return tmp_path / "linear"
+
+
+def test_mlflow_says_what_is_wrong_after_the_rows_which_are_nobodys_business() -> None:
+    error = ValueError(
+        "Failed to enforce schema of data '   agep\n0    17' with schema '['agep']'. Error: no agep.\nMore"
+    )
+    assert _explain(error, asked=True) == {"error": "asked", "text": "ValueError: no agep."}
 
 
 def test_a_good_model_answers_as_it_did_when_it_was_logged(replay: Replay, linear: Path) -> None:

@@ -6,14 +6,18 @@ import json
 import shutil
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from distributed import LocalCluster
 
 from nbprod.predictions.journal import Journal, Record
 from tests.functional.conftest import Make
-from tests.functional.project import Project, parameters
+from tests.functional.project import PROGRAM, Project, parameters
 
 TRAIN = """
 import pandas as pd
@@ -116,6 +120,41 @@ def test_the_log_is_enough_and_health_remembers_it(project: Project) -> None:
     assert row["status"] == report["status"]
     (row,) = project.document("monitor", "--all")
     assert row["status"] == report["status"]
+
+
+def test_partitions_that_are_counted_on_dask_give_the_same_report(project: Project) -> None:
+    folder = project.root / "many"
+    folder.mkdir()
+    for number in range(2):
+        table = pa.Table.from_pandas(rows(1500, seed=30 + number, shift=0.6 * number), preserve_index=False)
+        pq.write_table(table, folder / f"{number}.parquet", row_group_size=400)
+    asked = ("monitor", "line", "--input", "many")
+    cluster: Any = LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None)  # type: ignore[no-untyped-call]
+    with cluster:
+        variables = {"NBPROD_DASK_SCHEDULER": cluster.scheduler_address}
+        done = project.call(*PROGRAM, *asked, "--engine", "dask", "--json", **variables)
+        tasks = cluster.scheduler.transition_counter
+    there, here = json.loads(done.stdout), project.document(*asked)
+    assert tasks > 0
+    for report in (here, there):
+        report["checks"] = [check for check in report["checks"] if not check["name"].startswith("age of")]
+    for part in ("status", "checks", "windows", "problems"):
+        assert timeless(there[part]) == timeless(here[part])
+
+
+def timeless(part: Any) -> Any:
+    """Without when it was looked at."""
+    if isinstance(part, list):
+        return [timeless(item) for item in part]
+    if isinstance(part, dict):
+        return {key: timeless(value) for key, value in part.items() if key not in ("start", "end")}
+    return part
+
+
+def test_dask_without_a_scheduler_says_what_to_set(project: Project) -> None:
+    rows(10, seed=1).to_parquet(project.root / "few.parquet")
+    said = project.nbprod("monitor", "line", "--input", "few.parquet", "--engine", "dask", code=2).stderr
+    assert "set `dask_scheduler` in [tool.nbprod], or NBPROD_DASK_SCHEDULER" in said
 
 
 def test_a_model_that_is_not_there_is_told(project: Project) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ from nbprod.errors import ArtifactError, UsageError
 from nbprod.lifecycle.feedback import Told, feedback
 from nbprod.predictions.feedback import read_feedback
 from nbprod.predictions.journal import Record
-from nbprod.predictions.places import folder_of
+from nbprod.predictions.places import folder_of, url_of
+from nbprod.predictions.roller import roll
 from tests.fakes import Lab
 from tests.predictions.made import NOON, written
 
@@ -75,6 +77,19 @@ def test_what_is_added_again_or_differs_is_told(log: tuple[Path, list[Record]]) 
     differs = feedback("churn", "late.csv")
     assert (differs.duplicates, differs.conflicts) == (0, 1)
     assert [(item.request, item.name, item.values) for item in differs.examples] == [(one.request, "", ("1", "0"))]
+
+
+def test_predictions_that_were_rolled_elsewhere_are_known(
+    log: tuple[Path, list[Record]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, (one, _) = log
+    monkeypatch.setenv("NBPROD_PREDICTIONS", "far")
+    roll(folder, url_of(str(Path("far").resolve()), "churn"))
+    assert not list(folder.glob("*.journal"))
+    shutil.rmtree(folder)
+    Path("late.csv").write_text(f"request,truth\n{one.request},1\nnobody,1\n")
+    told = feedback("churn", "late.csv")
+    assert (told.recorded, told.unknown) == (2, 1)
 
 
 @pytest.mark.parametrize("name", ["late.csv", "late.csv.gz", "late.tsv", "late.parquet", "late.jsonl"])

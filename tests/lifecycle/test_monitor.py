@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
+import nbprod
 from nbprod.digest import sha256_bytes
 from nbprod.entities import ModelVersion
 from nbprod.errors import ArtifactError, PipelineError, UsageError
-from nbprod.lifecycle import monitor as lifecycle
+from nbprod.lifecycle import health as lifecycle
+from nbprod.lifecycle import monitor as looking
 from nbprod.lifecycle.monitor import Looked, Request, look_at
-from nbprod.lifecycle.observed import files_of, profile_bytes, typed
+from nbprod.lifecycle.observed import Model, profile_bytes, typed
 from nbprod.lifecycle.workspace import Workspace, open_workspace
+from nbprod.monitoring.columns import Column
 from nbprod.monitoring.facts import Check
 from nbprod.monitoring.profile import Profile, write_profile
 from nbprod.predictions.feedback import Feedback, FeedbackLog
@@ -240,9 +245,9 @@ def test_what_makes_no_sense_is_refused(work: Workspace) -> None:
         look(work, window="soon")
     with pytest.raises(UsageError, match="--since must be an age"):
         look(work, since="yesterday")
-    with pytest.raises(UsageError, match="--since is about the log"):
+    with pytest.raises(UsageError, match="--since is about the log, and --input names files"):
         look(work, files=(name,), since="3d")
-    with pytest.raises(UsageError, match="1 files of rows and 2 of labels"):
+    with pytest.raises(UsageError, match="--input names 1 and --labels 2 files"):
         look(work, files=(name,), labels=(name, name))
     Path("bad.parquet").write_bytes(b"no")
     with pytest.raises(ArtifactError, match="cannot be read as a table"):
@@ -272,12 +277,6 @@ def test_a_profile_that_is_missing_damaged_or_of_another_schema_is_told(work: Wo
         look(work, found=other)
 
 
-def test_a_folder_stands_for_its_tables(tmp_path: Path) -> None:
-    for name in ("b.csv", "a.parquet", "notes.txt"):
-        (tmp_path / name).write_text("")
-    assert [path.name for path in files_of([str(tmp_path)])] == ["a.parquet", "b.csv"]
-
-
 def test_one_model_that_fails_does_not_stop_the_rest(
     work: Workspace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -288,6 +287,7 @@ def test_one_model_that_fails_does_not_stop_the_rest(
 
     monkeypatch.setattr(lifecycle, "_names", lambda _: ["broken", "churn"])
     monkeypatch.setattr(lifecycle, "version_of", find)
+    monkeypatch.setattr(looking, "version_of", find)
     found = lifecycle.look(None, all_=True, prometheus=str(tmp_path / "metrics.prom"))
     assert [(row.name, row.status) for row in found.rows] == [("broken", "ERROR"), ("churn", "INSUFFICIENT")]
     assert found.rows[0].why == "its bytes are not there."
@@ -299,7 +299,7 @@ def test_one_model_that_fails_does_not_stop_the_rest(
 
 
 def test_a_webhook_that_is_down_does_not_lose_the_report(work: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lifecycle, "version_of", lambda *_: version())
+    monkeypatch.setattr(looking, "version_of", lambda *_: version())
     monkeypatch.setattr("nbprod.monitoring.notify.PAUSE", 0.001)
     name = file(rows(600, income=None))
     found = lifecycle.look("churn", files=(name,), webhook="http://127.0.0.1:1/x", html="page.html")
@@ -309,8 +309,87 @@ def test_a_webhook_that_is_down_does_not_lose_the_report(work: Workspace, monkey
     assert "<svg" in Path("page.html").read_text()
 
 
-def test_one_or_all_must_be_said() -> None:
-    with pytest.raises(UsageError, match="name a model, or say --all"):
-        lifecycle.look(None)
-    with pytest.raises(UsageError, match="are about one model"):
-        lifecycle.look(None, all_=True, html="page.html")
+class Asked(Model):
+    """A model that answers 0.9, and is asked in this process."""
+
+    def complete(self, rows: pa.Table, *, needs: Sequence[str]) -> pa.Table:
+        """The rows with scores."""
+        self.asked += rows.num_rows
+        return rows.append_column("score", pa.array([0.9] * rows.num_rows))
+
+
+def test_of_large_windows_the_model_is_asked_about_rows_drawn_at_random(
+    work: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert REFERENCE.performance is not None
+    profile = replace(PROFILE, performance=REFERENCE.performance)
+    data = write_profile(profile)
+    (work.project.data / "monitor/churn" / f"profile-{sha256_bytes(data)}.json").write_bytes(data)
+    monkeypatch.setattr(looking, "Model", Asked)
+    monkeypatch.setattr("nbprod.lifecycle.observed.ASKED_EACH", 500)
+    log(work, rows(900, seed=1), time=NOON - DAY)
+    looked = look(work, found=version(profile))
+    assert looked.report.problems == ("the model was asked about 500 of the 900 rows of 2026-05-27, drawn at random.",)
+    assert looked.report.windows[0].rows == 900
+    assert looked.current is not None and looked.current.answers["score"].known == 500
+    assert looked.report.windows[0].answers["score"].drifted
+    log(work, rows(700, seed=2))
+    looked = look(work, found=version(profile))
+    assert looked.report.problems == ("the model was asked about 500 rows of each of 2 windows, drawn at random.",)
+
+
+def test_a_log_may_be_at_any_url(work: Workspace, tmp_path: Path) -> None:
+    log(work, rows(600, seed=1))
+    folder = folder_of(work.project.data, "churn")
+    memory = fsspec.filesystem("memory")
+    memory.put(str(folder), "/elsewhere/churn", recursive=True)
+    expected = look(work).report.windows
+    shutil.rmtree(folder)
+    assert look(work).report.windows == ()
+    assert look(work, predictions=("memory://elsewhere",)).report.windows == expected
+    memory.rm("/elsewhere", recursive=True)
+    with pytest.raises(UsageError, match="nonsense://x/churn cannot be opened: Protocol not known: nonsense"):
+        look(work, predictions=("nonsense://x",))
+
+
+def test_the_library_gives_the_same_report_and_its_page(work: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(looking, "version_of", lambda *_: version())
+    path = Path(file(rows(600, income=None)))
+    looked = nbprod.monitor("churn", files=[path])
+    assert looked.report.status == "ALARM"
+    assert [window.label for window in looked.report.windows] == [path.name]
+    assert looked.page().startswith("<!doctype html>")
+    assert nbprod.monitor("churn", since="40h", window="12h").report.source == "log"
+
+
+def test_a_webhook_must_be_an_address() -> None:
+    with pytest.raises(UsageError, match="--webhook must be a URL that begins with https://"):
+        lifecycle.look("churn", webhook="hooks.example.org/secret")
+
+
+def test_labels_of_another_type_warn_and_leave_no_performance(work: Workspace) -> None:
+    table = rows(300, seed=3)
+    pa.csv.write_csv(pa.table({"truth": ["yes"] * 300}), "yes.csv")
+    profile = replace(PROFILE, columns={**PROFILE.columns, "truth": truth_column()})
+    data = write_profile(profile)
+    (work.project.data / "monitor/churn" / f"profile-{sha256_bytes(data)}.json").write_bytes(data)
+    name = file(table.drop_columns(["truth"]))
+    looked = look(work, found=version(profile), files=(name,), labels=("yes.csv",))
+    assert of(looked, "performance", "labels").status == "WARN"
+    assert "none of its classes (1, 0), such as 'yes'" in of(looked, "performance", "labels").why
+    assert of(looked, "performance", "accuracy").status == "INSUFFICIENT"
+
+
+def truth_column() -> Column:
+    return Column(kind="category", type="int64", rows=6000, values=("1", "0"), counts=(3000, 3000))
+
+
+def test_since_must_be_past_and_what_is_of_the_log_goes_with_no_file(work: Workspace) -> None:
+    with pytest.raises(UsageError, match="--since 2036-01-01 is in the future"):
+        look(work, since="2036-01-01")
+    name = file(rows(10))
+    for option in ({"window": "1d"}, {"predictions": ("x",)}):
+        with pytest.raises(UsageError, match="is about the log, and --input names files"):
+            look(work, files=(name,), **option)
+    with pytest.raises(UsageError, match="--engine dask is about files: name them with --input"):
+        look(work, engine="dask")

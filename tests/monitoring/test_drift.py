@@ -14,7 +14,7 @@ from scipy import stats
 
 from nbprod.errors import UsageError
 from nbprod.monitoring.columns import Column, binned, counted
-from nbprod.monitoring.drift import GROUP, OWN, Binned, chi2, compare, js, ks, psi, wasserstein
+from nbprod.monitoring.drift import GROUP, OWN, Binned, _chi_square_tail, chi2, compare, js, ks, psi, wasserstein
 from nbprod.plugins import resolve
 
 COUNTS = st.lists(st.integers(0, 500), min_size=3, max_size=8)
@@ -35,6 +35,11 @@ def test_chi_square_is_scipys() -> None:
     expected = stats.chi2_contingency([one, other], correction=False)
     assert found.statistic == pytest.approx(expected.statistic)
     assert found.p == pytest.approx(expected.pvalue)
+
+
+@given(value=st.floats(0, 900), freedom=st.integers(1, 120))
+def test_the_tail_of_chi_square_is_scipys(value: float, freedom: int) -> None:
+    assert _chi_square_tail(value, freedom) == pytest.approx(stats.chi2.sf(value, freedom), rel=1e-8, abs=1e-300)
 
 
 def test_kolmogorov_smirnov_on_fine_bins_is_close_to_scipys_on_the_values() -> None:

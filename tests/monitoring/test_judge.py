@@ -11,17 +11,22 @@ import pytest
 
 from nbprod.monitoring.facts import Check, MonitorReport, Status, Window, worst
 from nbprod.monitoring.fairness import two_proportions, unequal
-from nbprod.monitoring.judge import judged
+from nbprod.monitoring.judge import audited, judged
 from nbprod.monitoring.policy import FairnessPolicy, Goal, MonitorPolicy, StalenessPolicy
+from nbprod.monitoring.profile import Measured, Performance
 from nbprod.monitoring.windows import gaps_between, seen
 from nbprod.stats.groups import GroupValue
-from tests.monitoring.made import COLUMNS, DAY, NOW, POLICY, gathered, plan, rows, subject
+from tests.monitoring.made import COLUMNS, DAY, NOW, POLICY, REFERENCE, gathered, plan, rows, subject
 
 
 def found(*tables: pa.Table, policy: MonitorPolicy = POLICY, now: float = NOW, **fields: Any) -> tuple[Check, ...]:
     used = plan(policy)
     windows = [seen(gathered(table, number=n, used=used), used) for n, table in enumerate(tables)]
     return judged(subject(policy, **fields), windows, now=now)[1]
+
+
+def rows_seen(table: pa.Table) -> Window:
+    return seen(gathered(table), plan())
 
 
 def of(checks: tuple[Check, ...], area: str, name: str = "") -> Check:
@@ -64,7 +69,7 @@ def test_a_world_that_changed_behind_the_scores_is_seen_by_labels_only() -> None
     estimate = of(checks, "estimate")
     assert estimate.status == "OK"
     assert "an estimate without labels" in estimate.why
-    assert "do not rely on it" not in estimate.why or "to assume no change" in estimate.why
+    assert estimate.why.endswith("off by 0.284, and to assume no change by 0.279.")
 
 
 def test_worse_than_on_the_test_rows_alarms_beyond_the_tolerance_and_warns_within() -> None:
@@ -159,6 +164,32 @@ def test_an_outcome_that_nobody_recorded_is_insufficient() -> None:
     assert of(found(rows(1000), policy=policy), "business").status == "INSUFFICIENT"
 
 
+def test_the_last_window_must_have_rows_whatever_came_before() -> None:
+    check = of(found(rows(1000), rows(1000).slice(0, 0)), "traffic")
+    assert (check.status, check.why) == ("ALARM", "there are no rows in day 1.")
+
+
+def test_labels_that_are_none_of_the_classes_do_not_count_and_warn() -> None:
+    truth = pa.array(["yes"] * 300 + [str(n % 2) for n in range(700)])
+    used = replace(plan(), classes=("0", "1"))
+    window = seen(gathered(rows(1000, truth=truth), used=used), used)
+    assert (window.labelled, window.foreign, window.example) == (700, 300, "yes")
+    checks = judged(subject(classes=used.classes), [window], now=NOW)[1]
+    check = of(checks, "performance", "labels")
+    assert check.status == "WARN"
+    assert check.why == "300 labels are none of its classes (0, 1), such as 'yes': they do not count."
+
+
+def test_labels_that_are_no_numbers_do_not_count_where_numbers_are_predicted() -> None:
+    performance = Performance(dataset="test", task="values", rows=100)
+    used = replace(plan(), reference=replace(REFERENCE, performance=performance))
+    table = rows(1000, prediction=np.ones(1000), truth=pa.array(["1.5"] * 990 + ["much"] * 10))
+    window = seen(gathered(table, used=used), used)
+    assert (window.labelled, window.foreign, window.example) == (990, 10, "much")
+    checks = judged(replace(subject(), reference=used.reference), [window], now=NOW)[1]
+    assert of(checks, "performance", "labels").why == "10 labels are no numbers, such as 'much': they do not count."
+
+
 def test_age_newer_data_and_strange_rows_are_told() -> None:
     policy = replace(POLICY, staleness=StalenessPolicy(max_age=5 * DAY, max_data_age=400 * DAY))
     checks = found(rows(1000, age=np.full(1000, 500)), policy=policy, data_until=NOW - 500 * DAY, newer=("raw",))
@@ -169,8 +200,12 @@ def test_age_newer_data_and_strange_rows_are_told() -> None:
 
 
 def test_estimates_are_audited_when_the_truth_comes() -> None:
-    checks = found(rows(1000, seed=11, flip=0.3), rows(1000, seed=12, truth=None))
-    assert "so do not rely on it" in of(checks, "estimate").why or "off by" in of(checks, "estimate").why
+    known = replace(rows_seen(rows(1000, seed=11)), metrics={"roc_auc": Measured(name="roc_auc", value=0.6)})
+    for guess, why in (
+        (0.72, "; where the truth came it was off by 0.120, and to assume no change by 0.300"),
+        (0.95, "; where the truth came it was off by 0.350, and to assume no change by 0.300, so do not rely on it"),
+    ):
+        assert audited("roc_auc", [replace(known, estimates={"roc_auc": guess})], 0.9) == why
     assert "not audited yet" in of(found(rows(1000, truth=None)), "estimate").why
 
 

@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nbprod.monitoring import kept, notify
+from nbprod.monitoring.charts import Point, lines
 from nbprod.monitoring.facts import SCHEMA, Check, MonitorReport, Window
 from nbprod.monitoring.judge import judged
 from nbprod.monitoring.page import page
@@ -216,6 +217,13 @@ def test_the_page_is_well_formed_and_needs_nothing_from_elsewhere() -> None:
         assert "nan" not in picture.lower().replace("nance", "")
     assert "a &lt;b&gt; was damaged." in html
     assert "prefers-color-scheme:dark" in html and "width=device-width" in html
+
+
+def test_an_axis_shows_no_rows_below_none_and_no_share_above_all() -> None:
+    drawing = lines("rows", [Point(place=n, value=value) for n, value in enumerate((0, 60_000))], labels=["a", "b"])
+    assert re.findall(r'class="tick">([^<]+)', drawing) == ["0", "32.4k", "64.8k", "a", "b"]
+    drawing = lines("share", [Point(place=n, value=value) for n, value in enumerate((0.02, 0.99))], labels=["a", "b"])
+    assert re.findall(r'class="tick">([^<]+)', drawing)[2] == "1"
 
 
 def test_the_page_of_nothing_can_be_drawn() -> None:

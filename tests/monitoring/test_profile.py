@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nbprod.errors import ArtifactError
-from nbprod.monitoring.columns import LEAST, binned, counted
+from nbprod.monitoring.columns import LEAST, Column, Grid, binned, counted
 from nbprod.monitoring.profile import (
     Profile,
     file_profile,
@@ -91,6 +92,22 @@ def test_no_count_of_few_rows_is_told() -> None:
     assert age.low == beyond[LEAST - 1]
 
 
+def test_a_profile_holds_no_value_that_a_single_row_has() -> None:
+    """Also not as the end of a range: numbers of money or of measurement tell people apart."""
+    chance = np.random.default_rng(3)
+    table = pa.table({
+        "income": chance.lognormal(10, 2, 4000), "weight": chance.normal(70, 10, 4000),
+        "account": chance.integers(10**9, 10**10, 4000), "name": [f"person {n}" for n in range(4000)],
+        "moment": pa.array(chance.integers(1_500_000_000, 1_600_000_000, 4000), pa.timestamp("s")),
+    })  # fmt: skip
+    text = write_profile(reference_of([table], table.column_names, dataset="train")).decode()
+    told = set(re.findall(r"[-\w.+]+", text))
+    for name in ("income", "weight", "account"):
+        assert not told & {str(value) for value in table[name].to_pylist()}, name
+    assert not told & {str(moment.timestamp()) for moment in table["moment"].to_pylist()}
+    assert "person" not in text
+
+
 @settings(deadline=None)
 @given(rows=ROWS)
 def test_whatever_is_suppressed_tells_no_small_count_and_adds_up(rows: list[Any]) -> None:
@@ -101,6 +118,17 @@ def test_whatever_is_suppressed_tells_no_small_count_and_adds_up(rows: list[Any]
         if shown.kind != "other":
             assert sum(told) == shown.rows
         assert shown.grid is None or len(shown.counts) == len(shown.grid.starts)
+
+
+def test_a_last_bin_of_few_rows_joins_the_one_before_it() -> None:
+    grid = Grid(low=0.0, high=4.0, cells=4, starts=(0, 1, 2, 3))
+    column = Column(kind="number", rows=65, counts=(20, 20, 20, 5), grid=grid)
+    shown = suppressed(column)
+    assert shown.counts == (20, 20, 25)
+    assert shown.grid is not None and shown.grid.starts == (0, 1, 2)
+    assert suppressed(
+        Column(kind="number", rows=15, counts=(12, 3), grid=Grid(low=0, high=2, cells=2, starts=(0, 1)))
+    ).counts == (15,)
 
 
 def test_kinds_are_those_a_person_would_say() -> None:

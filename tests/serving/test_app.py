@@ -283,7 +283,7 @@ def test_the_example_of_the_description_is_answered(tmp_path: Path) -> None:
 
 
 def test_keys_are_asked_for_everywhere_but_for_health(tmp_path: Path) -> None:
-    from nbprod.serving.keys import add_key
+    from nbprod.trust.callers import add_key
 
     file = tmp_path / "keys.txt"
     key = add_key(file, "ana")

@@ -41,7 +41,7 @@ def test_large_tables_become_arrays_without_objects() -> None:
     asked = decoder().predict(body)
     assert asked.matrix is not None and asked.matrix.shape == (1000, 3)
     assert asked.matrix[999].tolist() == [1.5, 0.125, -2000]
-    assert asked.raw == body
+    assert asked.raw == b""  # the log has the numbers instead
 
 
 @pytest.mark.parametrize("cell", ['"0.1"', "true", "null", "[1]", "{}", "NaN", "1e999", "0.1,2", "[]", '"]"'])

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from nbprod.errors import UsageError
-from nbprod.serving.keys import ApiKeys, add_key, read_keys
+from nbprod.serving.keys import ApiKeys
+from nbprod.trust.callers import add_key
 
 
 def test_the_file_holds_hashes_and_only_its_owner_reads_it(tmp_path: Path) -> None:
@@ -43,13 +44,3 @@ def test_a_file_that_holds_something_else_is_refused(tmp_path: Path, text: str) 
     file.write_text(text)
     with pytest.raises(UsageError):
         ApiKeys(file)
-
-
-def test_names_are_given_once(tmp_path: Path) -> None:
-    file = tmp_path / "keys.txt"
-    add_key(file, "ana")
-    for name in ("ana", "a b", ""):
-        with pytest.raises(UsageError):
-            add_key(file, name)
-    with pytest.raises(UsageError):
-        read_keys(tmp_path / "missing.txt")

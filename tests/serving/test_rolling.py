@@ -37,6 +37,15 @@ def test_a_round_rolls_in_a_process(tmp_path: Path) -> None:
     assert len(list(tmp_path.rglob("*.parquet"))) == 1
 
 
+def test_what_was_rolled_may_be_elsewhere(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "log", model="toy")
+    journal.write([record(journal)])
+    journal.close()
+    rolling.one_round(tmp_path / "log", 3600.0 * 24 * 3650, threading.Event(), url=(tmp_path / "far").as_uri())
+    assert not list((tmp_path / "log").rglob("*.parquet"))
+    assert len(list((tmp_path / "far").rglob("*.parquet"))) == 1
+
+
 def test_what_is_closed_is_rolled_while_the_block_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rolling, "EVERY", 0.01)
     journal = Journal(tmp_path, model="toy")

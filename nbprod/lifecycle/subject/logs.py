@@ -34,11 +34,14 @@ class Log(Fact):
 
 
 def prediction_logs(work: Workspace) -> dict[str, Path]:
-    """Model -> folder of its prediction log, in this project."""
-    folder = work.project.data / "predictions"
-    if not folder.is_dir():
-        return {}
-    return {path.name: path for path in sorted(folder.iterdir()) if path.is_dir() and any(path.iterdir())}
+    """Model -> folder of its prediction log's journal, in this project; what was rolled may be elsewhere."""
+    from nbprod.predictions.places import folder_of, models_at
+
+    top = folder_of(work.project.data, "")
+    own = [path.name for path in top.iterdir() if path.is_dir() and any(path.iterdir())] if top.is_dir() else []
+    place = work.project.rolled_predictions
+    names = {*own, *(models_at(place) if place else ())}
+    return {name: folder_of(work.project.data, name) for name in sorted(names)}
 
 
 def ask_logs(work: Workspace, versions: Iterable[ModelVersion], subjects: Iterable[str]) -> Iterator[Log]:
@@ -53,7 +56,7 @@ def ask_logs(work: Workspace, versions: Iterable[ModelVersion], subjects: Iterab
         path = work.project.relative(folder)
         columns = tuple(sorted({column for version in own for column in _kept(version)}))
         if columns:
-            rows = sum(_rows(folder, column, id) for column in columns for id in ids)
+            rows = sum(_rows(work, model, column, id) for column in columns for id in ids)
             yield Log(model=model, path=path, state="holds" if rows else "absent", columns=columns, rows=rows)
         elif own and not any(_marked(version) for version in own):
             yield Log(model=model, path=path, state="absent")
@@ -67,12 +70,14 @@ def ask_logs(work: Workspace, versions: Iterable[ModelVersion], subjects: Iterab
 def erase_from_logs(work: Workspace, logs: Iterable[Log], subjects: Iterable[str]) -> tuple[str, ...]:
     """Take subjects out of prediction logs; returns a sentence for each that was changed."""
     from nbprod.predictions.erase import erase
+    from nbprod.predictions.places import url_of
 
     said, ids = [], tuple(subjects)
     folders = prediction_logs(work)
     for log in logs:
         for column in log.columns if log.state == "holds" else ():
-            done = [erase(folders[log.model], column, id) for id in ids]
+            url = url_of(work.project.rolled_predictions, log.model)
+            done = [erase(folders[log.model], column, id, url=url) for id in ids]
             rows, waiting = sum(item.rows for item in done), {name for item in done for name in item.waiting}
             later = f", {len(waiting)} segments as soon as the service has closed them" if waiting else ""
             said.append(f"{log.path}: {rows} predictions{later}")
@@ -104,7 +109,9 @@ def _logged(version: ModelVersion) -> tuple[str, ...]:
     return tuple(_inputs(version))
 
 
-def _rows(folder: Path, column: str, id: str) -> int:
+def _rows(work: Workspace, model: str, column: str, id: str) -> int:
     from nbprod.predictions.erase import holding
+    from nbprod.predictions.places import urls_of
 
-    return sum(item.rows for item in holding(folder, column, id))
+    urls = urls_of(work.project.data, work.project.rolled_predictions, model)
+    return sum(item.rows for item in holding(urls, column, id))

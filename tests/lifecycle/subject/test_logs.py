@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from nbprod.entities import ModelVersion
-from nbprod.lifecycle.subject.logs import ask_logs, prediction_logs
+from nbprod.lifecycle.subject.logs import ask_logs, erase_from_logs, prediction_logs
+from nbprod.predictions.places import folder_of, url_of
+from nbprod.predictions.roller import roll
 from tests.lifecycle.subject.made import People
+from tests.predictions.made import written
 
 
 def version(
@@ -57,3 +62,20 @@ def test_a_log_that_keeps_the_column_is_asked(logged: People) -> None:
     made = version(logged, ["customer"], {"subject": "customer"}, {"inputs": ["customer"], "because": "support"})
     (found,) = ask_logs(logged.work, [made], ["A"])
     assert (found.state, found.columns, found.rows) == ("absent", ("customer",), 0)
+
+
+def test_what_was_rolled_elsewhere_is_asked_and_erased(people: People, tmp_path: Path) -> None:
+    made = version(people, ["customer"], {"subject": "customer"}, {"inputs": ["customer"], "because": "support"})
+    far = tmp_path / "far"
+    project = replace(people.work.project, settings=replace(people.work.project.settings, predictions=far.as_uri()))
+    work = replace(people.work, project=project)
+    folder = folder_of(project.data, "churn")
+    said = b'{"columns":["customer"],"rows":[["A"]]}'
+    written(folder, {"inputs": said}, {"inputs": said.replace(b"A", b"B")})
+    roll(folder, url_of(project.rolled_predictions, "churn"))
+    shutil.rmtree(folder)
+    (found,) = ask_logs(work, [made], ["A"])
+    assert (found.state, found.rows) == ("holds", 1)
+    assert erase_from_logs(work, [found], ["A"]) == (".nbprod/predictions/churn: 1 predictions",)
+    assert [log.state for log in ask_logs(work, [made], ["A"])] == ["absent"]
+    assert [log.rows for log in ask_logs(work, [made], ["B"])] == [1]
