@@ -125,7 +125,7 @@ ANSWERS: dict[str, Any] = {
         notes=("a note.",),
     ),
     "feedback.feedback": Told(model="churn", file="late.csv", rows=2, recorded=2, names={"truth": 2}),
-    "monitor.look": Found(rows=(Health(name="churn", version="3"),), document={"name": "churn"}, report=MONITORED),
+    "health.look": Found(rows=(Health(name="churn", version="3"),), document={"name": "churn"}, report=MONITORED),
     "promote.promote": Promoted(version=VERSION, alias="champion", before="2", results=(PASSED,)),
     "build.build": BUILT,
     "deploy.deploy": Deployment(name="churn", version="3", target="local", status="ready", url="http://127.0.0.1:1"),

@@ -17,6 +17,8 @@ from nbprod.predictions.journal import Journal, Record
 from tests.functional.conftest import Make
 from tests.functional.project import Project, parameters, wait_for
 
+pytestmark = pytest.mark.slow
+
 PREPARE = """
 import time
 from pathlib import Path
@@ -279,7 +281,6 @@ def updated(story: Story) -> Any:
     return {"project": project, "first": first, "second": second, "third": third}
 
 
-@pytest.mark.slow
 def test_the_first_version_goes_on_from_nothing(updated: Any) -> None:
     entry = updated["project"].document("show", "going/1")
     assert entry["parent"] is None
@@ -287,7 +288,6 @@ def test_the_first_version_goes_on_from_nothing(updated: Any) -> None:
     assert trained["parameters"]["parent"] is None
 
 
-@pytest.mark.slow
 def test_an_update_goes_on_from_the_champion_and_the_entry_says_so(updated: Any) -> None:
     project = updated["project"]
     assert updated["second"]["version"] == {"name": "going", "version": "2"}
@@ -302,20 +302,17 @@ def test_an_update_goes_on_from_the_champion_and_the_entry_says_so(updated: Any)
     assert verdicts == {"metric_at_least": "passed", "forgetting": "passed"}
 
 
-@pytest.mark.slow
 def test_nothing_runs_again_while_the_champion_is_the_same(updated: Any) -> None:
     plan = updated["project"].document("plan", "going", "-p", "raw", "data/2026-02.csv")
     assert {stage["action"] for stage in plan["stages"]} == {"reuse"}
 
 
-@pytest.mark.slow
 def test_an_update_that_forgets_is_refused_by_its_gate(updated: Any) -> None:
     results = {result["gate"]: result for result in updated["third"]["gates"]}
     assert results["forgetting"]["verdict"] == "failed"
     assert "is forgotten on test of going/1" in results["forgetting"]["reason"]
 
 
-@pytest.mark.slow
 def test_an_update_can_be_reproduced_from_its_recorded_parent(updated: Any) -> None:
     project = updated["project"]
     git(project, "add", "-A")
@@ -338,7 +335,6 @@ def answered(project: Project, version: str, *, right: int) -> None:
     project.nbprod("feedback", "churn", "late.csv")
 
 
-@pytest.mark.slow
 def test_a_promotion_after_which_live_metrics_fell_is_taken_back_by_watch(story: Story) -> None:
     project = story.project
     (project.root / "data/2026-07.csv").unlink(missing_ok=True)  # another test brought it; here nothing is new

@@ -16,6 +16,8 @@ from nbprod.predictions.reading import read_table
 from tests.functional.conftest import Make
 from tests.functional.project import Project, parameters, wait_for
 
+pytestmark = pytest.mark.slow
+
 TRAIN = """
 import pandas as pd
 from sklearn.linear_model import LogisticRegression
