@@ -106,9 +106,7 @@ def look_at(work: Workspace, version: ModelVersion, request: Request, *, now: fl
             gaps: tuple[str, ...] = ()
         else:
             gathered = from_log(plan, model, observation)
-            gaps = gaps_between([one.start for one in gathered], policy.window, until=now)
-            if not gathered and was_used(observation.log, version):
-                gaps = (f"since {datetime.fromtimestamp(observation.since, UTC):%Y-%m-%d}",)
+            gaps = _gaps(version, observation, [one.start for one in gathered], policy, now=now)
     closed = [one for one in gathered if one.end <= now]
     used = closed or gathered
     windows: Sequence[Window] = [seen(one, plan) for one in used]
@@ -215,6 +213,20 @@ def moment(text: str, default: float) -> float:
     except ValueError:
         return default
     return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+
+
+def _gaps(
+    version: ModelVersion, seen: Observation, starts: Sequence[float], policy: MonitorPolicy, *, now: float
+) -> tuple[str, ...]:
+    """Windows in which nothing was recorded; one in which another version answered, as before a rollback, is none."""
+    if starts:
+        if not gaps_between(starts, policy.window, until=now):
+            return ()
+        others = (start for start in answered(seen.log, seen.since, policy.window) if start > min(starts))
+        return gaps_between([*starts, *others], policy.window, until=now)
+    if was_used(seen.log, version) and not answered(seen.log, seen.since, policy.window):
+        return (f"since {datetime.fromtimestamp(seen.since, UTC):%Y-%m-%d}",)
+    return ()
 
 
 def _subject(work: Workspace, version: ModelVersion, plan: Plan, *, gaps: tuple[str, ...]) -> Subject:
