@@ -14,7 +14,7 @@ from nbprod.digest import sha256_path
 from nbprod.document import seconds
 from nbprod.entities import ModelVersion
 from nbprod.errors import RegistryError, UsageError
-from nbprod.lifecycle.observed import Model, Observation, from_log, profile_bytes, reports_folder, was_used
+from nbprod.lifecycle.observed import Model, Observation, answered, from_log, profile_bytes, reports_folder, was_used
 from nbprod.lifecycle.partitions import files_of, from_files, on_dask
 from nbprod.lifecycle.versions import find_version
 from nbprod.lifecycle.workspace import Workspace, open_existing
