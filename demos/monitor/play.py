@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -118,8 +119,13 @@ def post(url: str, content: Any) -> Any:
         return json.loads(found.read())
 
 
-def arrive(here: World, url: str, people: pd.DataFrame, *, begin: float) -> list[tuple[str, list[int]]]:
+def arrive(
+    here: World, url: str, people: pd.DataFrame, answered: Counter[str], *, begin: float
+) -> list[tuple[str, list[int]]]:
     """Let people arrive over a month.
+
+    Args:
+        answered: how many people each version answered so far.
 
     Returns:
         Request ids, each with what is true of its rows and will be known later.
@@ -130,8 +136,9 @@ def arrive(here: World, url: str, people: pd.DataFrame, *, begin: float) -> list
     for number, at in enumerate(starts):
         here.at(begin + MONTH * (number + 0.5) / len(starts))
         body = {"columns": list(asked), "rows": asked.iloc[at : at + REQUEST].to_numpy().tolist()}
-        request = post(f"{url}/predict", body)["request_id"]
-        known.append((request, people["employed"].iloc[at : at + REQUEST].tolist()))
+        answer = post(f"{url}/predict", body)
+        known.append((answer["request_id"], people["employed"].iloc[at : at + REQUEST].tolist()))
+        answered[answer["version"]] += len(body["rows"])
     return known
 
 
@@ -171,13 +178,14 @@ def play(root: Path, *, months: int, out: Any = sys.stdout) -> None:
     here.nbprod("run", "employment")
     here.nbprod("promote", "employment/1", "--reason", "trained on 2015")
     coming = [part for year in (2016, 2017, 2018) for part in parts(years[year], 12)][:months]
+    answered = Counter[str]()
     past, known = parts(years[2015], 12), list[list[tuple[str, list[int]]]]()
     with serving(here) as url:
         for number, part in enumerate(coming):
             begin = BEGIN + number * MONTH
             name = f"{2016 + number // 12}-{number % 12 + 1:02}"
             people = part[part["agep"] >= 16]
-            known.append(arrive(here, url, people, begin=begin))
+            known.append(arrive(here, url, people, answered, begin=begin))
             if number >= LATE:
                 tell(url, known[number - LATE])
                 past.append(coming[number - LATE])
@@ -190,7 +198,8 @@ def play(root: Path, *, months: int, out: Any = sys.stdout) -> None:
                 print(f"             guard: {look['guarded']}", file=out)
             print(spoken(here), file=out, flush=True)
     print("\n" + here.nbprod("history", "employment"), file=out)
-    here.nbprod("monitor", "employment", "--since", f"{months * 30 + 30}d", "--html", "monitor.html")
+    longest = answered.most_common(1)[0][0]
+    here.nbprod("monitor", f"employment/{longest}", "--since", f"{months * 30 + 30}d", "--html", "monitor.html")
     print(f"{months} months in {time.time() - began:.0f} s; the report: {root / 'monitor.html'}", file=out)
 
 

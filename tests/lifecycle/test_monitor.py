@@ -128,16 +128,6 @@ def test_days_without_rows_are_an_alarm_and_the_open_window_is_not_judged(work: 
     assert "2026-05-26, 2026-05-27" in of(looked, "traffic").why
 
 
-def test_a_day_on_which_another_version_answered_is_no_gap(work: Workspace) -> None:
-    log(work, rows(20, seed=1), time=NOON - 3 * DAY)
-    log(work, rows(20, seed=1), time=NOON - 2 * DAY, version="8")
-    log(work, rows(20, seed=1), time=NOON - DAY, version="8", role="shadow")
-    log(work, rows(30, seed=2), time=NOON)
-    assert of(look(work), "traffic").why.startswith("nothing was recorded in 1 window: 2026-05-27")
-    log(work, rows(20, seed=1), time=NOON - DAY, version="8", role="canary")
-    assert of(look(work), "traffic").status == "OK"
-
-
 def test_nothing_was_recorded_is_insufficient(work: Workspace) -> None:
     assert look(work).report.status == "INSUFFICIENT"
     assert of(look(work), "traffic").why == "nothing was recorded yet."
