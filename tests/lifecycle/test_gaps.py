@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from nbprod.lifecycle.workspace import Workspace
-from tests.lifecycle.test_monitor import DAY, NOON, log, look, of, rows, work
+from tests.lifecycle.test_monitor import log, look, of, work
+from tests.monitoring.made import DAY, rows
+from tests.predictions.made import NOON
 
 __all__ = ["work"]
 
