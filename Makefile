@@ -16,7 +16,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # As on most machines: what Python leaves beside a module must not count as a change of anything.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help venv demo test check format unit functional slow test-image nbval bench bench-scoring bench-serving dist lock clean
+.PHONY: help venv demo demo-monitor test check format unit functional slow test-image nbval bench bench-scoring bench-serving dist lock clean
 .DEFAULT_GOAL := help
 
 help: ## Show these targets
@@ -44,6 +44,9 @@ venv: $(VENV)/.ready ## Make the environment in .venv
 demo: $(VENV)/.ready ## Run the example pipeline on real data and print the registry entry
 	$(BIN)/nbprod run pipelines/employment.yaml
 	$(BIN)/nbprod show employment
+
+demo-monitor: $(VENV)/.ready ## Play three years of monitoring, retraining and serving (about five minutes)
+	$(BIN)/python demos/monitor/play.py runs/demo-monitor
 
 test: check unit nbval functional ## Run all checks and all tests
 

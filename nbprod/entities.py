@@ -20,6 +20,7 @@ Role = Literal["input", "output", "artifact", "model"]
 Status = Literal["running", "succeeded", "failed", "interrupted", "skipped"]
 Action = Literal["run", "reuse"]
 Verdict = Literal["passed", "failed", "undecided"]
+INCREMENTAL = "incremental"  # a version to its parent, if it goes on learning from what that learned
 
 
 def _plain(value: Any) -> JSON:
@@ -363,9 +364,7 @@ class GateResult(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatasetCard(Fact):
-    """What describes a dataset: where it comes from and what may be done with it.
-
-    The first group has the names of Croissant (MLCommons), the rest is nbprod's.
+    """What describes a dataset, and what may be done with it; the first half has Croissant's names (MLCommons).
 
     Attributes:
         license: an SPDX identifier or a URL.

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 WORDS = {
     "fresh": "green", "wait": "yellow", "busy": "yellow", "would": "cyan", "unchanged": "green", "failed": "red",
-    "refused": "red", "challenger": "cyan", "promoted": "green",
+    "refused": "red", "challenger": "cyan", "shadow": "cyan", "promoted": "green",
 }  # fmt: skip
 
 

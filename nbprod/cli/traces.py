@@ -89,6 +89,11 @@ def _steps(done: Done) -> Iterator[str]:
     for place in found.places:
         if place.role == "data" and place.here and place.state == "holds":
             yield f"remove the rows of the subject from {place.uri}"
+    for again in done.rebuild:
+        name = again.seen.partition("/")[0]
+        begin = f"from {again.start}" if again.start else "from nothing"
+        count = len(again.affected)
+        yield f"build {count} version{'s' * (count > 1)} again {begin}: {render.shell('nbprod', 'retrain', name)}"
     for target in done.retrain:
         yield f"train again: {render.shell('nbprod', 'run', target)}"
     for alias in found.aliases:

@@ -31,7 +31,7 @@ class AuditLine(Fact):
         key: id of the key that signed it.
         user: name of the user on their machine; nobody vouches for it but the key.
         action: ``promote``, ``challenge``, ``rollback`` or ``approve``; of a retraining ``alarm``, ``retrain``,
-            ``judge`` and ``retrain_failed``.
+            ``shadow``, ``judge`` and ``retrain_failed``.
         alias: empty for an approval.
         before: the version that the alias pointed at; empty if it was new.
         gates: sha256 of the statement that keeps what the gates found.

@@ -12,15 +12,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
-from nbprod.entities import JSON, Fact, ModelVersion
+from nbprod.entities import INCREMENTAL, JSON, Fact, ModelVersion
 
 READ, MADE, REGISTERED, MEASURED, BESIDE, USED, ALIAS = (
     "read", "made", "registered", "measured", "beside", "used", "alias"
 )  # fmt: skip
 """How two nodes are related; between a version and its parent it is the entry's word, such as ``retrain``."""
-
-INHERITS = "incremental"
-"""The relation of a child that goes on learning: what its parent learned from, it did, too."""
 
 FLOWS = frozenset({READ, MADE, REGISTERED, MEASURED, BESIDE})
 """Relations along which bytes flow; the others are said of them."""
@@ -194,7 +191,7 @@ def uses(graph: Graph, data: Iterable[str]) -> tuple[Use, ...]:
     while waiting:
         here = waiting.pop(0)
         for edge in graph.below.get(here, ()):
-            if edge.relation == INHERITS and edge.target not in found:
+            if edge.relation == INCREMENTAL and edge.target not in found:
                 child, parent = graph.by_id[edge.target], found[here]
                 found[child.id] = Use(
                     version=child.label, uses=parent.uses, aliases=_aliases(child), through=parent.through,

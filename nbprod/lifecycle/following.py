@@ -1,4 +1,4 @@
-"""Follow an audited alias while serving: what is promoted or rolled back answers soon after, without a dropped request.
+"""Follow audited aliases while serving: what is promoted or rolled back answers soon after, without a dropped request.
 
 Only a move that stands in the model's audit log, signed with a pinned key, is followed; any other is told and left. The
 next version is copied, verified, loaded and tried before it answers; one that fails leaves the one before answering.
@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from nbprod.config import Project
 from nbprod.errors import DeployError, NbprodError, RegistryError
@@ -103,8 +103,8 @@ def _local(path: Path, name: str) -> Seen:
     return Seen(head=head, aliases=aliases.get(name, {}), lines=lines)
 
 
-def audited(seen: Seen, name: str, alias: str, keys: Keys) -> str:
-    """The version at which a sound audit log left an alias.
+def audited(seen: Seen, name: str, alias: str, keys: Keys, *, needed: Literal["yes", "no"] = "yes") -> str:
+    """The version at which a sound audit log left an alias; empty where nothing has it, if it is not needed.
 
     Raises:
         DeployError: the log is not sound, or the alias does not point where it says.
@@ -119,13 +119,13 @@ def audited(seen: Seen, name: str, alias: str, keys: Keys) -> str:
             f"the alias '{alias}' of '{name}' points at version {now or '-'}, but its audit log left it at version "
             f"{said or '-'}: somebody moved it without nbprod, so it is not followed."
         )
-    if not said:
+    if not said and needed == "yes":
         raise DeployError(f"the model '{name}' has no alias '{alias}': nbprod promote {name} --to {alias} sets it.")
     return said
 
 
-def first_version(work: Workspace, name: str, alias: str) -> str:
-    """The version to begin with.
+def first_version(work: Workspace, name: str, alias: str, *, needed: Literal["yes", "no"] = "yes") -> str:
+    """The version to begin with; see `audited`.
 
     Raises:
         DeployError: the alias is not audited.
@@ -134,7 +134,7 @@ def first_version(work: Workspace, name: str, alias: str) -> str:
         until = time.monotonic() + SETTLES
         while True:
             try:
-                return audited(look(), name, alias, Keys())
+                return audited(look(), name, alias, Keys(), needed=needed)
             except DeployError:
                 if time.monotonic() >= until:
                     raise
@@ -142,10 +142,59 @@ def first_version(work: Workspace, name: str, alias: str) -> str:
 
 
 @dataclass(slots=True, kw_only=True)
+class _Followed:
+    """An alias that is followed, and how far.
+
+    Attributes:
+        version: that has the role now; empty for none.
+        refused: why it was not followed when that was last told.
+        doubted: why its log and it do not agree, and since when.
+        copies: of versions, the last the one that has the role.
+    """
+
+    role: Literal["answer", "shadow"]
+    alias: str
+    version: str
+    refused: str = ""
+    doubted: tuple[str, float] = ("", 0.0)
+    copies: list[Path] = field(default_factory=list)
+
+    def tell(self, error: NbprodError) -> None:
+        """Say once why it is not followed."""
+        if str(error) == self.refused:
+            return
+        self.refused = str(error)
+        stays = "the version before goes on answering" if self.role == "answer" else "the shadow stays what it was"
+        events.tell("error", f"the alias is not followed, and {stays}", error=str(error))
+
+    def doubt(self, error: NbprodError) -> None:
+        """Tell why it is not followed, when that has settled."""
+        text, since = self.doubted
+        if text != str(error):
+            self.doubted = (str(error), time.monotonic())
+        elif time.monotonic() - since >= SETTLES:
+            self.tell(error)
+
+    def agreed(self) -> None:
+        """It can be followed again: another move is told again."""
+        self.refused, self.doubted = "", ("", 0.0)
+
+    def keep(self, folder: Path) -> None:
+        """Keep a copy, and let those go that nothing reads any more."""
+        self.copies.append(folder)
+        for old in self.copies[:-KEPT]:
+            shutil.rmtree(old, ignore_errors=True)
+        del self.copies[:-KEPT]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Follower:
-    """Follows an alias in a worker, in a thread of its own.
+    """Follows aliases in a worker, in a thread of its own.
 
     Args:
+        alias: of the version that answers; empty for one that is not followed.
+        shadow: of the version that scores what was answered; empty for one that is not followed. There is no shadow
+            while nothing has it, or the version that answers.
         bring: see `Bring`.
         scratch: a folder for copies, of this service alone.
     """
@@ -153,15 +202,11 @@ class Follower:
     project: Project
     name: str
     alias: str
+    shadow: str
     bring: Bring
     scratch: Path
-    _ended: threading.Event = field(default_factory=threading.Event)
-    _thread: threading.Thread | None = None
-    _refused: str = ""
-    _doubted: tuple[str, float] = ("", 0.0)
-    _copies: list[Path] = field(default_factory=list)
 
-    def begin(self, service: Service, plan: Plan) -> Follower:
+    def begin(self, service: Service, plan: Plan) -> _Following:
         """Begin, within the running event loop whose application serves.
 
         Returns:
@@ -169,91 +214,108 @@ class Follower:
         """
         import asyncio
 
-        loop = asyncio.get_running_loop()
-        own = replace(self, _ended=threading.Event(), _copies=[])
-        own._thread = threading.Thread(target=own._run, args=(service, plan, loop), name="follow", daemon=True)
-        own._thread.start()
-        return own
+        following = _Following(follower=self, service=service, plan=plan, loop=asyncio.get_running_loop())
+        threading.Thread(target=following.run, name="follow", daemon=True).start()
+        return following
+
+
+@dataclass(slots=True, kw_only=True)
+class _Following:
+    """The thread that follows."""
+
+    follower: Follower
+    service: Service
+    plan: Plan
+    loop: Any
+    _ended: threading.Event = field(default_factory=threading.Event)
 
     def close(self) -> None:
         """End it; a version that is being loaded is not waited for."""
         self._ended.set()
 
-    def _run(self, service: Service, plan: Plan, loop: Any) -> None:
-        known: tuple[Any, ...] = ()
+    def run(self) -> None:
+        """Look until it is ended."""
+        roles, known = self.service.roles, ()
+        answer = _Followed(role="answer", alias=self.follower.alias, version=roles.answer.served.version)
+        version = roles.shadow.served.version if roles.shadow else ""
+        shadow = _Followed(role="shadow", alias=self.follower.shadow, version=version)
         with ExitStack() as stack:
             try:
-                look, pause = stack.enter_context(looking(self.project, self.name))
+                look, pause = stack.enter_context(looking(self.follower.project, self.follower.name))
             except NbprodError as error:
                 events.tell("error", "the registry cannot be followed", error=str(error))
                 return
             while not self._ended.wait(pause):
                 try:
-                    seen = look()
-                    if seen.token == known:
-                        self._refused, self._doubted = "", ("", 0.0)  # it came back: another move is told again
-                    elif self._follow(seen, service, plan, loop):
-                        known = seen.token
+                    known = self._look(look(), known, answer, shadow)
                 except NbprodError as error:
-                    self._tell(error)
+                    answer.tell(error)
                 except Exception as error:
                     events.tell("error", "the alias could not be followed", error=error)
 
-    def _follow(self, seen: Seen, service: Service, plan: Plan, loop: Any) -> bool:
-        """Let the version answer at which the alias was left; false if it must be looked at again.
+    def _look(self, seen: Seen, known: tuple[Any, ...], answer: _Followed, shadow: _Followed) -> tuple[Any, ...]:
+        """Let the versions have their roles at which the aliases were left, the answer first.
+
+        Args:
+            known: what was settled before.
+
+        Returns:
+            What is settled: nothing new if it must be looked at again.
+        """
+        if seen.token == known:
+            answer.agreed()
+            shadow.agreed()
+            return known
+        settled = True
+        if answer.alias:
+            settled &= self._follow(answer, seen)
+        if shadow.alias:
+            settled &= self._follow(shadow, seen, answers=answer.version)
+        return seen.token if settled else known
+
+    def _follow(self, followed: _Followed, seen: Seen, *, answers: str = "") -> bool:
+        """Let the version have a role at which its alias was left; false if it must be looked at again.
 
         A version that cannot be served is told, and not tried again until something changes. What is raised may be gone
         at the next look: a registry that is away.
         """
+        needed: Literal["yes", "no"] = "yes" if followed.role == "answer" else "no"
         try:
-            version = audited(seen, self.name, self.alias, Keys())
+            version = audited(seen, self.follower.name, followed.alias, Keys(), needed=needed)
         except NbprodError as error:
-            self._doubt(error)
+            followed.doubt(error)
             return False
-        self._doubted = ("", 0.0)
+        followed.doubted = ("", 0.0)
         try:
-            if version != service.roles.answer.served.version:
-                self._exchange(version, service, plan, loop)
-            self._refused = ""
+            self._exchange(followed, "" if version == answers else version)
+            followed.refused = ""
         except RegistryError:
             raise
         except NbprodError as error:
-            self._tell(error)
-        except Exception as error:  # whatever a model or a file raises: the version before goes on answering
+            followed.tell(error)
+        except Exception as error:  # whatever a model or a file raises: the version before goes on
             events.tell("error", "the alias could not be followed", error=error)
         return True
 
-    def _doubt(self, error: NbprodError) -> None:
-        """Tell why the alias is not followed, when that has settled."""
-        text, since = self._doubted
-        if text != str(error):
-            self._doubted = (str(error), time.monotonic())
-        elif time.monotonic() - since >= SETTLES:
-            self._tell(error)
-
-    def _tell(self, error: NbprodError) -> None:
-        """Say once why it is not followed."""
-        if str(error) != self._refused:
-            self._refused = str(error)
-            events.tell(
-                "error", "the alias is not followed, and the version before goes on answering", error=str(error)
-            )
-
-    def _exchange(self, version: str, service: Service, plan: Plan, loop: Any) -> None:
+    def _exchange(self, followed: _Followed, version: str) -> None:
         import tempfile
 
         from nbprod.serving.loading import load
         from nbprod.serving.service import Loaded
 
-        folder = Path(tempfile.mkdtemp(prefix=f"{version}-", dir=self.scratch))
-        try:
-            source = self.bring(f"{self.name}/{version}", folder / "model")
-            loaded = Loaded.of(load(source, plan.limits), locked=plan.api_keys is not None)
-        except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise
-        loop.call_soon_threadsafe(lambda: service.exchange(replace(service.roles, answer=loaded)))
-        self._copies.append(folder)
-        for old in self._copies[:-KEPT]:
-            shutil.rmtree(old, ignore_errors=True)
-        del self._copies[:-KEPT]
+        if version == followed.version:
+            return
+        loaded = None
+        if version:
+            folder = Path(tempfile.mkdtemp(prefix=f"{version}-", dir=self.follower.scratch))
+            try:
+                source = self.follower.bring(f"{self.follower.name}/{version}", folder / "model")
+                loaded = Loaded.of(load(source, self.plan.limits), locked=self.plan.api_keys is not None)
+            except BaseException:
+                shutil.rmtree(folder, ignore_errors=True)
+                raise
+            followed.keep(folder)
+        service = self.service
+        roles: dict[str, Any] = {followed.role: loaded}
+        self.loop.call_soon_threadsafe(lambda: service.exchange(replace(service.roles, **roles)))
+        followed.version = version

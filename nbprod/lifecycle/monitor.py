@@ -15,7 +15,7 @@ from nbprod.document import moment, seconds
 from nbprod.entities import ModelVersion
 from nbprod.errors import RegistryError, UsageError
 from nbprod.evidence.entry import input_names
-from nbprod.lifecycle.observed import Model, Observation, from_log, profile_bytes, reports_folder, was_used
+from nbprod.lifecycle.observed import Model, Observation, answered, from_log, profile_bytes, reports_folder, was_used
 from nbprod.lifecycle.partitions import files_of, from_files, on_dask
 from nbprod.lifecycle.versions import find_version
 from nbprod.lifecycle.workspace import Workspace, open_existing
@@ -105,9 +105,7 @@ def look_at(work: Workspace, version: ModelVersion, request: Request, *, now: fl
             gaps: tuple[str, ...] = ()
         else:
             gathered = from_log(plan, model, observation)
-            gaps = gaps_between([one.start for one in gathered], policy.window, until=now)
-            if not gathered and was_used(observation.log, version):
-                gaps = (f"since {datetime.fromtimestamp(observation.since, UTC):%Y-%m-%d}",)
+            gaps = _gaps(version, observation, [one.start for one in gathered], policy, now=now)
     closed = [one for one in gathered if one.end <= now]
     used = closed or gathered
     windows: Sequence[Window] = [seen(one, plan) for one in used]
@@ -211,6 +209,20 @@ def moment_or(text: str, default: float) -> float:
         return moment(text)
     except ValueError:
         return default
+
+
+def _gaps(
+    version: ModelVersion, seen: Observation, starts: Sequence[float], policy: MonitorPolicy, *, now: float
+) -> tuple[str, ...]:
+    """Windows in which nothing was recorded; one in which another version answered, as before a rollback, is none."""
+    if starts:
+        if not gaps_between(starts, policy.window, until=now):
+            return ()
+        others = (start for start in answered(seen.log, seen.since, policy.window) if start > min(starts))
+        return gaps_between([*starts, *others], policy.window, until=now)
+    if was_used(seen.log, version) and not answered(seen.log, seen.since, policy.window):
+        return (f"since {datetime.fromtimestamp(seen.since, UTC):%Y-%m-%d}",)
+    return ()
 
 
 def _subject(work: Workspace, version: ModelVersion, plan: Plan, *, gaps: tuple[str, ...]) -> Subject:

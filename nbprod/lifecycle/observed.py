@@ -260,6 +260,17 @@ def was_used(log: Urls, version: ModelVersion) -> bool:
     return next(read(log, versions=[version.version], columns=["request"]), None) is not None
 
 
+def answered(log: Urls, since: float, length: float) -> set[float]:
+    """When the windows began in which any version of a model answered, in Unix seconds."""
+    import numpy as np
+
+    found: set[float] = set()
+    for batch in read(log, since=since, roles=("answer", "canary"), columns=["time"]):
+        moments = batch["time"].cast("int64").to_numpy() / 1e6
+        found |= {float(number * length) for number in np.unique(np.floor(moments / length)).tolist()}
+    return found
+
+
 def reports_folder(work: Workspace, name: str) -> Path:
     """Where the reports about a model are kept."""
     return work.project.data / "monitor" / name

@@ -33,6 +33,7 @@ class Request:
         forced: whether stages run even if nothing changed: ``"no"``, or ``"yes"``.
         repeating: whether stages with ``repeats`` also run with other seeds: ``"yes"``, or ``"no"``.
         parent: digest of the entry of the version that is retrained; empty for none.
+        onward: digest of the entry of the version that an update goes on from; empty for the one that its alias says.
     """
 
     target: str | None = None
@@ -43,6 +44,7 @@ class Request:
     kernel: str = ""
     repeating: str = "yes"
     parent: str = ""
+    onward: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +96,7 @@ def prepare(request: Request, work: Workspace) -> Bound:
     if request.parent or "update" in pipeline.sections:
         from nbprod.lifecycle.updating import give_parent
 
-        given = give_parent(pipeline, work, settings, retrained=request.parent)
+        given = give_parent(pipeline, work, settings, retrained=request.parent, onward=request.onward)
         pipeline, parent, hidden = given.pipeline, given.parent, given.hidden
     stages = bind(pipeline, work.project, settings=settings, kernel=request.kernel, cache=work.index)
     chosen = ancestors(pipeline, request.stages) if request.stages else {s.name for s in pipeline.stages}

@@ -14,7 +14,7 @@ from nbprod.lifecycle.moving import Move, move
 from nbprod.lifecycle.requirements import requirements
 from nbprod.lifecycle.services import open_registry
 from nbprod.lifecycle.sources import check_bytes
-from nbprod.lifecycle.subject.blocking import check_version
+from nbprod.lifecycle.subject.learned import check_version
 from nbprod.lifecycle.versions import find_version
 from nbprod.lifecycle.workspace import Workspace, open_existing
 from nbprod.registry import CHAMPION, Registry, check_alias

@@ -90,11 +90,20 @@ def data_for(work: Workspace, entry: Mapping[str, Any], policy: RetrainPolicy) -
     return {**known, **{name: resolved(work, text) for name, text in policy.data.items()}}
 
 
-def make(work: Workspace, registry: Registry, version: ModelVersion, policy: RetrainPolicy, *, scratch: Path) -> Made:
+def make(
+    work: Workspace,
+    registry: Registry,
+    version: ModelVersion,
+    policy: RetrainPolicy,
+    *,
+    scratch: Path,
+    onward: str = "",
+) -> Made:
     """Run the recipe; the version that comes out is registered, and no alias moves.
 
     Args:
         version: with its entry; it is the parent of what comes out.
+        onward: digest of the entry of the version that an update goes on from; empty for the one that its alias says.
         scratch: a folder that is made, and removed afterwards.
 
     Raises:
@@ -120,7 +129,7 @@ def make(work: Workspace, registry: Registry, version: ModelVersion, policy: Ret
         root, code = stack.enter_context(where)
         data = data_for(work, version.entry, policy)
         _lay_out(work, source, version, root=root, data=data)
-        answer = _asked(work, root, _request(version, policy, data))
+        answer = _asked(work, root, {**_request(version, policy, data), "onward": onward})
         run = str(answer.get("run", ""))
         if run:
             _adopt(work, root, run)
@@ -211,9 +220,10 @@ def _asked(work: Workspace, root: Path, request: Mapping[str, Any]) -> dict[str,
     settings = work.project.settings
     environment = {**os.environ, "NBPROD_REGISTRY": work.project.registry_uri()}
     environment["NBPROD_STORE"] = settings.store or str(work.project.data / "store")
-    artifacts = work.project.data / "artifacts"
-    artifacts.mkdir(parents=True, exist_ok=True)
-    (root / DATA / "artifacts").symlink_to(artifacts.resolve())
+    for name in ("artifacts", "subjects"):  # a subject's index may be all that is left of data that were erased
+        own = work.project.data / name
+        own.mkdir(parents=True, exist_ok=True)
+        (root / DATA / name).symlink_to(own.resolve())
     with subprocess.Popen(
         [sys.executable, "-P", "-m", "nbprod.lifecycle.recipe_child"],
         cwd=root, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,

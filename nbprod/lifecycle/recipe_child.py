@@ -1,7 +1,8 @@
 """The process in which a recipe runs again, in a folder of its own, and never longer than whoever asked for it.
 
-The first line of standard input is the request, ``{"target", "settings", "parent", "name"}``; one line of standard
-output is the answer, ``{"run", "version", "registered"}`` or ``{"error"}``. When standard input closes it stops.
+The first line of standard input is the request, ``{"target", "settings", "parent", "onward", "name"}``; one line of
+standard output is the answer, ``{"run", "version", "registered"}`` or ``{"error"}``. When standard input closes, it
+stops.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ def answered(request: dict[str, Any]) -> dict[str, Any]:
     from nbprod.pipeline.events import ignore
 
     settings = tuple(Setting(name=n, value=v, origin=f"retrain {n}") for n, v in request["settings"].items())
-    asked = Request(target=request["target"], settings=settings, parent=request["parent"])
+    asked = Request(target=request["target"], settings=settings, parent=request["parent"], onward=request["onward"])
     report = run(asked, RunOptions(name=request["name"]), ignore)
     failed = next((stage for stage in report.run.stages if stage.error), None)
     if failed and failed.error:

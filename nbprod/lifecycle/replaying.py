@@ -19,7 +19,7 @@ from nbprod.gates.contender import read_table
 from nbprod.lifecycle.sources import Bytes
 from nbprod.lifecycle.workspace import Workspace
 from nbprod.retraining.reservoir import sample
-from nbprod.store import write_text, written_whole
+from nbprod.store import remove, write_text, written_whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -114,8 +114,13 @@ def merged(cards: Iterable[DatasetCard]) -> dict[str, Any]:
     return found
 
 
-def forget(work: Workspace) -> None:
-    """Remove every file of replayed rows, as after an erasure; they are made anew from what may still be used."""
-    from nbprod.store import remove
+def forget(work: Workspace) -> bool:
+    """Remove every file of replayed rows, as after an erasure; they are made anew from what may still be used.
 
-    remove(Path(work.project.data, FOLDER))
+    Returns:
+        Whether anything was there.
+    """
+    place = Path(work.project.data, FOLDER)
+    there = place.is_dir()
+    remove(place)
+    return there

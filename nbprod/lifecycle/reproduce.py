@@ -23,7 +23,7 @@ from nbprod.lifecycle.environments import LISTED, Chosen, build, differences
 from nbprod.lifecycle.probing import compared
 from nbprod.lifecycle.services import open_registry
 from nbprod.lifecycle.sources import Bytes
-from nbprod.lifecycle.subject.blocking import check_version
+from nbprod.lifecycle.subject.learned import check_version
 from nbprod.lifecycle.updating import again_from
 from nbprod.lifecycle.versions import find_version
 from nbprod.lifecycle.workspace import Workspace, open_existing

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from nbprod.document import moment
-from nbprod.entities import Fact, GateResult, ModelVersion
+from nbprod.entities import INCREMENTAL, Fact, GateResult, ModelVersion
 from nbprod.errors import GateFailed, NbprodError, RunError, UsageError
 from nbprod.evidence.audit import AuditLine
 from nbprod.gates.spec import GateSpec
@@ -19,20 +20,23 @@ from nbprod.lifecycle.recipe import Made, make
 from nbprod.lifecycle.registering import remember
 from nbprod.lifecycle.requirements import requirements
 from nbprod.lifecycle.services import open_registry
+from nbprod.lifecycle.shadowing import BEGUN as SHADOW
+from nbprod.lifecycle.shadowing import paired, waiting
 from nbprod.lifecycle.sources import check_bytes
 from nbprod.lifecycle.stale import champion_of, facts_of, shadows
-from nbprod.lifecycle.versions import entry_of
+from nbprod.lifecycle.subject.learned import rebuild_of
+from nbprod.lifecycle.versions import entry_of, known_versions
 from nbprod.lifecycle.workspace import Workspace, open_existing
 from nbprod.registry import CHAMPION, Registry, parse_ref
-from nbprod.retraining.chain import INCREMENTAL
 from nbprod.retraining.decide import Decision, decide
 from nbprod.retraining.policy import RetrainPolicy, policy_of
+from nbprod.retraining.shadow import judge as weigh
 from nbprod.stats.measures import MEASURES
 from nbprod.trust.keys import Keys
 
-State = Literal["fresh", "wait", "busy", "would", "unchanged", "failed", "refused", "challenger", "promoted"]
+State = Literal["fresh", "wait", "busy", "would", "unchanged", "failed", "refused", "challenger", "shadow", "promoted"]
 """``would``: a dry run that would retrain. ``refused``: a gate did not pass. ``challenger``: all passed, and a person
-promotes it.
+promotes it. ``shadow``: all passed, and it waits in the champion's shadow until both can be compared.
 """
 
 FLOORS = ("metric_at_least", "metric_at_most", "cost_at_most")
@@ -128,6 +132,9 @@ def retrain(asking: Asking, *, tell: Callable[[str], None] = lambda line: None) 
             bench = Bench(work=work, registry=registry, champion=champion, policy=policy or RetrainPolicy())
             if free == "no" and asking.acting == "yes":
                 return _said(bench, "busy", Decision(act="wait", reason="another retraining of it is running."))
+            begun = waiting(bench.lines()) if asking.when == "if_stale" else None
+            if begun is not None:
+                return _after_shadow(bench, begun, asking)
             decision = _decided(bench, asking)
             if decision.act != "retrain" or asking.acting == "no":
                 state: State = "would" if decision.act == "retrain" else decision.act
@@ -187,9 +194,8 @@ def _retrained(bench: Bench, decision: Decision, tell: Callable[[str], None]) ->
         bench.note(bench.champion, "alarm", decision.reason)
     bench.note(bench.champion, BEGUN, decision.reason)
     tell(f"retraining {bench.champion.ref}: {decision.reason}")
-    scratch = bench.work.project.data / "retraining" / bench.champion.name
     try:
-        made = make(bench.work, bench.registry, bench.champion, bench.policy, scratch=scratch)
+        made = _made(bench, tell)
         if made.version == bench.champion.version:
             reason = f"code and data are those of {bench.champion.ref}, so nothing new came out."
             bench.note(bench.champion, "judge", reason)
@@ -201,6 +207,25 @@ def _retrained(bench: Bench, decision: Decision, tell: Callable[[str], None]) ->
     except KeyboardInterrupt:
         bench.note(bench.champion, "retrain_failed", "it was interrupted.")
         raise
+
+
+def _made(bench: Bench, tell: Callable[[str], None]) -> Made:
+    """Run the recipe; of an update chain that learned from a subject who is erased those of all that came after it.
+
+    Each then reads what lies at the places of its own data now, without the rows of the subject, and goes on from the
+    one that was made before it; the first from the version that is older than the subject.
+    """
+    scratch = bench.work.project.data / "retraining" / bench.champion.name
+    again = rebuild_of(bench.work, bench.champion, bench.registry)
+    if again is None or "update" not in bench.champion.entry["pipeline"]["sections"]:
+        return make(bench.work, bench.registry, bench.champion, bench.policy, scratch=scratch)
+    known = {version.ref: version for version in known_versions(bench.work)}
+    policy, onward = replace(bench.policy, data={}), ""
+    for ref in again.affected:
+        tell(f"building {ref} again without the subject, from {again.start if not onward else 'the one before'}")
+        made = make(bench.work, bench.registry, known[ref], policy, scratch=scratch, onward=onward)
+        onward = _registered(bench, made).digest
+    return made
 
 
 def _challenged(bench: Bench, decision: Decision, made: Made) -> Retrained:
@@ -220,9 +245,32 @@ def _challenged(bench: Bench, decision: Decision, made: Made) -> Retrained:
     if bench.policy.promote == "never":
         reason = f"{said} The policy says `promote: never`, so a person promotes it."
         return _said(bench, "challenger", replace(decision, reason=reason), notes=notes, **more)
+    if bench.policy.shadow:
+        bench.note(version, SHADOW, f"{said} It waits in the champion's shadow.")
+        return _said(bench, "shadow", replace(decision, reason=said), notes=notes, **more)
     request = Promoting(ref=version.ref, alias=CHAMPION, reason=f"retrained: {decision.reason}")
     promote_in(bench.work, bench.registry, version, request)
     return _said(bench, "promoted", replace(decision, reason=said), notes=notes, **more)
+
+
+def _after_shadow(bench: Bench, begun: AuditLine, asking: Asking) -> Retrained:
+    """Compare the challenger that waits in the shadow with the champion, and promote it, refuse it, or let it wait."""
+    known = {version.ref: version for version in known_versions(bench.work)}
+    version = known[f"{begun.model}/{begun.version}"]
+    found = paired(bench.work, bench.champion, version, since=moment(begun.time))
+    act, said = weigh(found, over=time.time() - moment(begun.time) >= bench.policy.shadow)
+    decision = Decision(act="retrain", trigger="shadow", reason=said)
+    if act == "wait" or asking.acting == "no":
+        return _said(bench, "shadow" if act == "wait" else "would", decision, version=version.ref)
+    bench.note(version, "judge", said)
+    if act == "refuse":
+        return _said(bench, "refused", decision, version=version.ref)
+    try:
+        promote_in(bench.work, bench.registry, version, Promoting(ref=version.ref, reason=f"retrained: {said}"))
+    except GateFailed as error:
+        bench.note(version, "judge", error.message)
+        return _said(bench, "refused", replace(decision, reason=error.message), version=version.ref)
+    return _said(bench, "promoted", decision, version=version.ref)
 
 
 def _registered(bench: Bench, made: Made) -> ModelVersion:

@@ -10,7 +10,7 @@ from nbprod.lifecycle.moving import Move, move, sound_log, target_of
 from nbprod.lifecycle.promote import Promoted
 from nbprod.lifecycle.services import open_registry
 from nbprod.lifecycle.sources import check_bytes
-from nbprod.lifecycle.subject.blocking import check_version
+from nbprod.lifecycle.subject.learned import check_version
 from nbprod.lifecycle.versions import find_version
 from nbprod.lifecycle.workspace import open_existing
 from nbprod.registry import CHAMPION, parse_ref

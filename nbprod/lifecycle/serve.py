@@ -193,10 +193,13 @@ def _plan(wish: Wish, scratch: Path) -> Plan:
     with open_existing() as work:
         asked = (("answer", wish.ref), ("shadow", wish.shadow), ("canary", canary))
         sources: dict[str, Any] = {
-            role: from_registry(find_version(audited_ref(ref, work), work), work, scratch / role)
+            role: from_registry(find_version(found, work), work, scratch / role)
             for role, ref in asked
-            if ref
+            if ref and (found := audited_ref(ref, work, needed="no" if role == "shadow" else "yes"))
         }
+        shadow = sources.get("shadow")
+        if shadow and parse_ref(wish.shadow).alias and shadow.version == sources["answer"].version:
+            del sources["shadow"]  # it became the one that answers
         for role, source in sources.items():
             if source.name != sources["answer"].name:
                 raise UsageError(f"--{role} must be another version of {sources['answer'].name}, not {source.ref}.")
@@ -222,22 +225,30 @@ def log_of(name: str, predictions: Path | None, project: Project | None = None) 
     return predictions / name if predictions else own, url_of(place, name)
 
 
-def audited_ref(text: str, work: Workspace) -> str:
-    """A reference without an alias: the version at which the audit log left it."""
+def audited_ref(text: str, work: Workspace, *, needed: Literal["yes", "no"] = "yes") -> str:
+    """A reference without an alias: the version at which the audit log left it; empty if nothing has it."""
     ref = parse_ref(text)
-    return f"{ref.name}/{first_version(work, ref.name, ref.alias)}" if ref.alias else text
+    if not ref.alias:
+        return text
+    version = first_version(work, ref.name, ref.alias, needed=needed)
+    return f"{ref.name}/{version}" if version else ""
 
 
 def _follower(wish: Wish, plan: Plan, scratch: Path) -> Follow | None:
-    """What follows the alias, if one was asked for."""
-    if is_folder(wish.ref) or not (alias := parse_ref(wish.ref).alias):
+    """What follows the aliases of the answer and the shadow, if any was asked for."""
+    if is_folder(wish.ref):
+        return None
+    alias, shadow = parse_ref(wish.ref).alias, parse_ref(wish.shadow).alias if wish.shadow else ""
+    if not alias and not shadow:
         return None
 
     def bring(text: str, target: Path) -> Source:
         with open_existing() as opened:
             return from_registry(find_version(text, opened), opened, target)
 
-    follower = Follower(project=load_project(), name=plan.answer.name, alias=alias, bring=bring, scratch=scratch)
+    follower = Follower(
+        project=load_project(), name=plan.answer.name, alias=alias, shadow=shadow, bring=bring, scratch=scratch
+    )
     return follower.begin
 
 

@@ -75,6 +75,7 @@ def facts_of(
         lines: the model's audit log.
     """
     data, data_why = _data(work, version, policy)
+    erased, erased_at = _erased(work, version)
     code, code_why = _code(work, version, policy)
     return Facts(
         now=time.time() if now is None else now,
@@ -86,7 +87,21 @@ def facts_of(
         code=code,
         code_why=code_why,
         last=max((moment(line.time) for line in lines if line.action == "retrain"), default=None),
+        erased=erased,
+        erased_at=erased_at,
     )
+
+
+def _erased(work: Workspace, version: ModelVersion) -> tuple[str, float]:
+    """What learned from a subject who is erased, in words, and when the last one was erased."""
+    from nbprod.lifecycle.subject.erasures import read_erasures
+    from nbprod.lifecycle.subject.learned import rebuild_of
+
+    again = rebuild_of(work, version)
+    if again is None:
+        return "", 0.0
+    times = [moment(item.time) for item in read_erasures(work).erased]
+    return f"{again.seen} learned from a subject who is erased", max(times, default=0.0)
 
 
 def _data(work: Workspace, version: ModelVersion, policy: RetrainPolicy) -> tuple[Known, str]:

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nbprod.config import DATA
-from nbprod.entities import ModelVersion, Pipeline
+from nbprod.entities import INCREMENTAL, ModelVersion, Pipeline
 from nbprod.errors import ArtifactError
 from nbprod.lifecycle.sources import Bytes, check_bytes
 from nbprod.lifecycle.versions import known_versions
 from nbprod.lifecycle.workspace import Workspace
 from nbprod.pipeline.bind import Setting
-from nbprod.retraining.chain import INCREMENTAL, RETRAIN, chain_of
+from nbprod.retraining.chain import RETRAIN, chain_of
 from nbprod.retraining.update import REPLAY, UpdatePolicy, given_of, read_update
 from nbprod.store import remove, written_whole
 
@@ -48,13 +48,17 @@ def policy_of(pipeline: Pipeline) -> UpdatePolicy | None:
     return read_update(section, taken, file=pipeline.path or None, text=pipeline.text)
 
 
-def give_parent(pipeline: Pipeline, work: Workspace, settings: Iterable[Setting], *, retrained: str = "") -> Given:
+def give_parent(
+    pipeline: Pipeline, work: Workspace, settings: Iterable[Setting], *, retrained: str = "", onward: str = ""
+) -> Given:
     """Set the parameters that the pipeline's ``update`` names.
 
-    One that a setting gives is left to it: so a recorded recipe runs again from the recorded parent.
+    One that a setting gives is left to it: so a recorded recipe runs again from the recorded parent. Where the version
+    learned from a subject who is erased, what it went on from before that is given.
 
     Args:
         retrained: digest of the entry of the version that is retrained; empty for none.
+        onward: digest of the entry of the version to go on from; empty for the one that the alias points at.
 
     Raises:
         PipelineError: the section is wrong.
@@ -70,7 +74,7 @@ def give_parent(pipeline: Pipeline, work: Workspace, settings: Iterable[Setting]
         paths = {name: str(value) for name, value in told.items() if value is not None}
         parent = _told(work, told[update.param])
         return Given(pipeline=_with(pipeline, update, paths=paths), parent=parent, hidden=hidden)
-    version = aliased(work, pipeline.model.name, update.alias)
+    version = _sound(work, pipeline.model.name, update.alias, onward)
     if version is None:
         anew = {"relation": RETRAIN, "digest": retrained} if retrained else None
         return Given(pipeline=_with(pipeline, update, values=dict.fromkeys(both)), parent=anew, hidden=hidden)
@@ -92,6 +96,21 @@ def _told(work: Workspace, told: Any) -> dict[str, Any] | None:
     name = Path(str(told)).name
     known = {version.digest for version in known_versions(work)} if told is not None else set()
     return {"relation": INCREMENTAL, "digest": name} if name in known else None
+
+
+def _sound(work: Workspace, name: str, alias: str, onward: str) -> ModelVersion | None:
+    """The version to go on from: one that learned from nobody who is erased, and comes from no such one."""
+    if onward:
+        return next((item for item in known_versions(work) if item.digest == onward), None)
+    version = aliased(work, name, alias)
+    if version is None:
+        return None
+    from nbprod.lifecycle.subject.learned import rebuild_of
+
+    again = rebuild_of(work, version)
+    if again is None:
+        return version
+    return next((item for item in known_versions(work) if item.ref == again.start), None)
 
 
 def aliased(work: Workspace, name: str, alias: str) -> ModelVersion | None:
@@ -169,6 +188,8 @@ def again_from(work: Workspace, registry: Registry, version: ModelVersion) -> di
     return {name: str(place.resolve())}
 
 
-def forget_parents(work: Workspace) -> None:
-    """Remove what was brought; it comes again when it is needed, as after an erasure."""
+def forget_parents(work: Workspace) -> bool:
+    """Remove what was brought; it comes again when it is needed, as after an erasure. Whether anything was there."""
+    there = (work.project.data / PARENTS).is_dir()
     remove(work.project.data / PARENTS)
+    return there

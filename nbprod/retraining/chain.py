@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from nbprod.entities import Fact, ModelVersion
+from nbprod.entities import INCREMENTAL, Fact, ModelVersion
 
-INCREMENTAL = "incremental"
 RETRAIN = "retrain"
 
 

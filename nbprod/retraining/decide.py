@@ -13,6 +13,9 @@ from nbprod.retraining.policy import RetrainPolicy
 Known = Literal["yes", "no", "unknown"]
 Act = Literal["retrain", "wait", "fresh"]
 
+ERASURE = "erasure"
+"""The trigger that no policy names: the model learned from a subject who is erased."""
+
 BY_LABELS = frozenset({"performance", "business"})
 BY_DRIFT = frozenset({"drift", "prediction"})
 
@@ -48,6 +51,8 @@ class Facts(Fact):
         data: whether there are data that it was not trained on; `data_why` says which.
         code: whether there is code that it was not made by.
         last: when a retraining began last; None if none ever did.
+        erased: which version learned from a subject who is erased, in words; empty for none.
+        erased_at: when a subject was erased last.
     """
 
     now: float
@@ -59,6 +64,8 @@ class Facts(Fact):
     code: Known = "no"
     code_why: str = ""
     last: float | None = None
+    erased: str = ""
+    erased_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,12 +87,15 @@ def decide(policy: RetrainPolicy, facts: Facts) -> Decision:
     """Decide by the first trigger that fires, those that rest on labels first.
 
     A stale model is not retrained in the cool-down, nor where both data and code are those that it was made of: the
-    same would come out.
+    same would come out. Neither holds a model back that learned from a subject who is erased; but where a retraining
+    since the erasure did not help, the cool-down does.
     """
     fired = next(triggers(policy, facts), None)
     if fired is None:
         return Decision(act="fresh", reason=f"{facts.champion} is not stale: no trigger of its policy fires.")
     name, why = fired
+    if name == ERASURE and (facts.last is None or facts.last < facts.erased_at):
+        return Decision(act="retrain", trigger=name, reason=f"{why}.")
     if facts.last is not None and facts.now - facts.last < policy.cool_down:
         ago, left = span(facts.now - facts.last), span(policy.cool_down - (facts.now - facts.last))
         return Decision(
@@ -93,7 +103,7 @@ def decide(policy: RetrainPolicy, facts: Facts) -> Decision:
             trigger=name,
             reason=f"{why}; it was retrained {ago} ago, and the cool-down lasts {left} more.",
         )
-    if facts.data == "no" and facts.code == "no":
+    if name != ERASURE and facts.data == "no" and facts.code == "no":
         return Decision(
             act="wait",
             trigger=name,
@@ -109,7 +119,9 @@ def _same(facts: Facts) -> str:
 
 
 def triggers(policy: RetrainPolicy, facts: Facts) -> Iterator[tuple[str, str]]:
-    """The triggers that fire, the most certain first, each with its reason."""
+    """The triggers that fire, the most certain first, each with its reason; an erasure whatever the policy says."""
+    if facts.erased:
+        yield ERASURE, f"{ERASURE}: {facts.erased}"
     for name, areas in (("performance", BY_LABELS), ("alarm", None), ("drift", BY_DRIFT)):
         least = ("ALARM", "WARN") if name == "performance" else ("ALARM",)
         found = [item for item in facts.alarms if item.status in least and (areas is None or item.area in areas)]

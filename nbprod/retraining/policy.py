@@ -14,7 +14,7 @@ from nbprod.entities import Fact
 from nbprod.errors import UsageError, nearest
 from nbprod.retraining.cron import read_cron
 
-KEYS = ("when", "data", "source", "cool_down", "promote", "guard")
+KEYS = ("when", "data", "source", "cool_down", "promote", "guard", "shadow")
 """The legal keys of the section."""
 
 PLAIN = ("alarm", "performance", "drift", "new_data")
@@ -43,6 +43,8 @@ class RetrainPolicy(Fact):
         source: ``commit``, or a branch.
         cool_down: seconds between two retrainings.
         promote: ``never``, or ``when_gates_pass``.
+        shadow: seconds that a challenger whose gates passed waits at most, while a service lets it answer in the
+            champion's shadow; 0 for not at all.
         guard: seconds after a promotion in which it is taken back if the new version does worse than the old one did.
     """
 
@@ -54,6 +56,7 @@ class RetrainPolicy(Fact):
     cool_down: float = COOL_DOWN
     promote: Literal["never", "when_gates_pass"] = "never"
     guard: float = GUARD
+    shadow: float = 0.0
 
 
 def read_retrain(section: Any, *, file: str | None = None, text: str = "") -> RetrainPolicy:
@@ -91,6 +94,7 @@ def read_retrain(section: Any, *, file: str | None = None, text: str = "") -> Re
         cool_down=_time(data, "cool_down", COOL_DOWN, read),
         promote=promote,
         guard=_time(data, "guard", GUARD, read),
+        shadow=_time(data, "shadow", 0.0, read),
     )
 
 

@@ -134,6 +134,12 @@ class Service:
                 version=roles.answer.served.ref,
                 path=roles.answer.served.proof.path,
             )
+        if before.shadow is not roles.shadow:
+            events.tell("info", "another version shadows", before=_ref(before.shadow), version=_ref(roles.shadow))
+
+
+def _ref(loaded: Loaded | None) -> str:
+    return loaded.served.ref if loaded else "none"
 
 
 def share_of(sticky: bytes) -> float:

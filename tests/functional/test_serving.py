@@ -213,6 +213,29 @@ def test_a_promotion_is_followed_under_load_and_a_move_by_hand_is_not(project: P
         assert {row["version"] for row in service.logged()} == {"1", "2"}
 
 
+def test_a_challenger_shadows_from_when_it_is_named_until_it_is_the_champion(project: Project, tmp_path: Path) -> None:
+    known = {row["version"]: row["aliases"] for row in project.document("models")}
+    if "champion" not in known["1"]:
+        project.document("promote", "toy/1", "--override", "gates", "--reason", "again")
+    with serving(project, tmp_path, "--shadow", "toy@challenger", ref="toy@champion") as service:
+
+        def shadowed() -> list[str]:
+            service.post()
+            return [row["request"] for row in service.logged() if (row["role"], row["version"]) == ("shadow", "2")]
+
+        assert shadowed() == []
+        project.document("promote", "toy/2", "--to", "challenger", "--reason", "better?")
+        wait_for("answers of the shadow", lambda: len(shadowed()) > 2)
+        seen = shadowed()
+        assert set(seen) <= {row["request"] for row in service.logged() if row["role"] == "answer"}
+        project.document("promote", "toy/2", "--override", "gates", "--reason", "better")
+        wait_for("the end of the shadow", lambda: any("another version answers" in line for line in list(service.said)))
+        wait_for("the second version", lambda: service.post()[1]["version"] == "2")
+        before = len(shadowed())
+        service.post()
+        assert len(shadowed()) == before
+
+
 def test_the_registered_folder_is_served_without_a_registry(project: Project, tmp_path: Path) -> None:
     folder = str(project.registered("toy", "1"))
     with serving(project, tmp_path, ref=folder) as service:

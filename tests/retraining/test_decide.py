@@ -73,6 +73,18 @@ def test_a_schedule_that_came_before_the_last_retraining_does_not_come_again() -
     assert decide(policy, replace(FACTS, last=NOW - 1.0)).act == "fresh"
 
 
+def test_a_model_that_learned_from_an_erased_subject_is_built_again_whatever_its_policy_says() -> None:
+    facts = replace(FACTS, data="no", last=NOW - DAY, erased="churn/1 learned from a subject", erased_at=NOW - 60.0)
+    found = decide(RetrainPolicy(when=(), age=None), facts)
+    assert (found.act, found.trigger, found.reason) == (
+        "retrain", "erasure", "erasure: churn/1 learned from a subject.",
+    )  # fmt: skip
+    tried = decide(RetrainPolicy(when=(), age=None, cool_down=DAY), replace(facts, last=NOW - 30.0))
+    assert (tried.act, tried.trigger) == ("wait", "erasure")
+    later = replace(facts, last=NOW - 30.0, now=NOW + 2 * DAY)
+    assert decide(RetrainPolicy(when=(), age=None, cool_down=DAY), later).act == "retrain"
+
+
 def test_data_that_are_unknown_are_no_new_data() -> None:
     assert decide(RetrainPolicy(when=("new_data",), age=None), replace(FACTS, data="unknown")).act == "fresh"
 

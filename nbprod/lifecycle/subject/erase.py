@@ -7,19 +7,24 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from nbprod.config import RUNS
-from nbprod.entities import CellError, Fact
+from nbprod.config import DATA, RUNS
+from nbprod.entities import CellError, Fact, ModelVersion
 from nbprod.errors import ArtifactError, UsageError
 from nbprod.evidence.tombstones import Erased
 from nbprod.index import run_text
+from nbprod.lifecycle.replaying import FOLDER as REPLAYED
+from nbprod.lifecycle.replaying import forget
 from nbprod.lifecycle.services import open_registry
 from nbprod.lifecycle.subject.erasures import Erasures, read_erasures, write_tombstone
 from nbprod.lifecycle.subject.find import Trace, canonical, question, trace
+from nbprod.lifecycle.subject.learned import rebuild_of
 from nbprod.lifecycle.subject.logs import erase_from_logs
 from nbprod.lifecycle.subject.standing import AFFECTED, Standings
 from nbprod.lifecycle.subject.survey import survey
+from nbprod.lifecycle.updating import PARENTS, forget_parents
 from nbprod.lifecycle.workspace import Workspace, open_existing
-from nbprod.registry import Registry
+from nbprod.registry import CHAMPION, Registry
+from nbprod.retraining.chain import Rebuild
 from nbprod.store import remove, write_text
 from nbprod.trust.subject_keys import SubjectKey, SubjectKeys
 
@@ -54,6 +59,7 @@ class Done(Fact):
         trace: what is there, after copies were deleted.
         deleted: what was, a phrase each.
         retrain: pipelines and notebooks that made affected versions.
+        rebuild: update chains that must be built again, each from before the first version that saw a subject.
     """
 
     tombstone: int
@@ -61,6 +67,7 @@ class Done(Fact):
     trace: Trace
     deleted: tuple[str, ...] = ()
     retrain: tuple[str, ...] = ()
+    rebuild: tuple[Rebuild, ...] = ()
 
 
 def erase(request: Erasing) -> Done:
@@ -76,6 +83,7 @@ def erase(request: Erasing) -> Done:
     with open_existing() as work, open_registry(work.project) as registry:
         known = read_erasures(work, registry).sound()
         _check_replaced(known, request.replaces)
+        forgotten = tuple(_forget(work))
         number, new = _write(work, registry, known, request, tokens=_tokens(subjects, key), key=key)
         standings = survey(work, question(subjects))
         found = trace(work, standings, subjects)
@@ -86,13 +94,36 @@ def erase(request: Erasing) -> Done:
                 *erase_from_logs(work, found.logs, (*subjects, *request.ids)),
             )
             found = trace(work, survey(work, question(subjects)), subjects)
+        rebuild = tuple(_chains(work, registry, standings))
         return Done(
             tombstone=number,
             new=new,
             trace=found,
-            deleted=deleted,
-            retrain=tuple(dict.fromkeys(_makers(standings, found))),
+            deleted=(*forgotten, *deleted),
+            retrain=tuple(dict.fromkeys(_makers(standings, found, rebuild))),
+            rebuild=rebuild,
         )
+
+
+def _forget(work: Workspace) -> Iterator[str]:
+    """Take away what updates were given to go on from: it comes again, or is made anew without the subject."""
+    if forget_parents(work):
+        yield f"{DATA}/{PARENTS}, versions that updates went on from"
+    if forget(work):
+        yield f"{DATA}/{REPLAYED}, rows of earlier training sets"
+
+
+def _chains(work: Workspace, registry: Registry, standings: Standings) -> Iterator[Rebuild]:
+    """The update chains of champions, and of models without one, that must be built again."""
+    heads: dict[str, ModelVersion] = {}
+    for version in sorted(standings.versions, key=lambda item: int(item.version)):
+        if CHAMPION not in getattr(heads.get(version.name), "aliases", ()):
+            heads[version.name] = version
+    for head in heads.values():
+        if head.entry and "update" in head.entry["pipeline"]["sections"]:
+            again = rebuild_of(work, head, registry)
+            if again is not None:
+                yield again
 
 
 def _tokens(subjects: Iterable[str], key: SubjectKey) -> tuple[str, ...]:
@@ -143,12 +174,13 @@ def _write(
     return line.seq, True
 
 
-def _makers(standings: Standings, found: Trace) -> Iterator[str]:
+def _makers(standings: Standings, found: Trace, rebuild: Iterable[Rebuild]) -> Iterator[str]:
     """What made the affected versions that an alias points at, or that no unaffected one can replace."""
     affected = {version.ref for version in found.versions if version.state in AFFECTED}
+    apart = {again.seen.partition("/")[0] for again in rebuild}
     newer = {version.name for version in standings.versions if version.ref not in affected}
     for version in standings.versions:
-        if version.ref in affected and (version.aliases or version.name not in newer):
+        if version.name not in apart and version.ref in affected and (version.aliases or version.name not in newer):
             yield version.entry["pipeline"]["path"] or version.entry["run"]["stages"][0]["notebook"]
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from nbprod.config import RUNS
 from nbprod.digest import members
-from nbprod.entities import Artifact, Fact, ModelVersion, Run, StageRun
+from nbprod.entities import INCREMENTAL, Artifact, Fact, ModelVersion, Run, StageRun
 from nbprod.errors import UsageError
-from nbprod.evidence.lineage import INHERITS, data_id
+from nbprod.evidence.lineage import data_id
 from nbprod.evidence.subjects import canonical_subject
 from nbprod.lifecycle.subject.indexing import Question
 from nbprod.lifecycle.subject.logs import Log, ask_logs
@@ -241,7 +241,7 @@ def _versions(standings: Standings) -> Iterator[Learned]:
             for item in version.entry.get("inputs", ())
             if standings.of_data(item["sha256"]).affected
         }
-        if found.affected and not how and parent and parent["relation"] == INHERITS:
+        if found.affected and not how and parent and parent["relation"] == INCREMENTAL:
             how = {f"goes on from {refs.get(parent['digest'], parent['digest'][:12])}"}
         yield Learned(
             ref=version.ref,

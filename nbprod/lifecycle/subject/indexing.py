@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from nbprod.entities import Artifact, Run
 from nbprod.errors import ArtifactError, PipelineError
@@ -15,9 +15,11 @@ from nbprod.evidence.card import card_path, read_card
 from nbprod.evidence.data import shape_of
 from nbprod.evidence.subject_column import NoSuchColumn, subjects_in
 from nbprod.evidence.subjects import NOBODY, SubjectIndex, make_index, read_index, write_index
-from nbprod.lifecycle.plan import Bound
 from nbprod.lifecycle.workspace import Workspace
 from nbprod.trust.subject_keys import SubjectKey, SubjectKeys
+
+if TYPE_CHECKING:
+    from nbprod.lifecycle.plan import Bound
 
 Answer = Literal["holds", "absent", "nameless", "unknown"]
 """``nameless`` are data that have no column of subjects, though what they were made from has one."""

@@ -11,7 +11,7 @@ from nbprod.entities import Fact, ModelVersion
 from nbprod.errors import NbprodError
 from nbprod.evidence.entry import input_names
 from nbprod.evidence.subjects import NOBODY
-from nbprod.lifecycle.subject.blocking import subject_in
+from nbprod.lifecycle.subject.learned import subject_in
 from nbprod.lifecycle.subject.standing import State
 from nbprod.lifecycle.workspace import Workspace
 

@@ -10,14 +10,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeVar
 
-from nbprod.entities import Artifact, ModelVersion
-from nbprod.evidence.lineage import INHERITS, MADE, READ, Graph, data_id, version_id
+from nbprod.config import DATA
+from nbprod.entities import INCREMENTAL, Artifact, ModelVersion
+from nbprod.evidence.lineage import MADE, READ, Graph, data_id, version_id
 from nbprod.evidence.subjects import NOBODY
 from nbprod.lifecycle.subject.indexing import Dataset, Found, Indexes, Question
+from nbprod.lifecycle.updating import PARENTS
 
 State = Literal["holds", "derived", "unknown", "absent"]
 WORST: tuple[State, ...] = ("holds", "derived", "unknown", "absent")
 Known = TypeVar("Known")
+KEPT = f"{DATA}/{PARENTS}/"
 AFFECTED = frozenset({"holds", "derived"})
 
 
@@ -123,6 +126,9 @@ class Standings:
         return _derived(above)
 
     def _outside(self, sha256: str) -> Standing:
+        parent = _copied(self, sha256)
+        if parent is not None:
+            return self.of_version(parent)
         said = self.said.get(sha256, frozenset())
         if columns := self.named(sha256):
             found = self._asked(sha256, columns, "all" if len(columns) == 1 else "any")
@@ -182,7 +188,7 @@ class Standings:
             return Standing(state="unknown", why="names no data that it was made from.")
         found = [self.of_data(item["sha256"]) for item in inputs]
         parent = version.entry.get("parent")
-        if parent and parent["relation"] == INHERITS:
+        if parent and parent["relation"] == INCREMENTAL:
             known = next((other for other in self.versions if other.digest == parent["digest"]), None)
             lost = Standing(state="unknown", why="goes on from a version that is not in this registry.")
             found.append(lost if known is None else self.of_version(known))
@@ -198,6 +204,14 @@ class Standings:
         if here and (self.indexes.work.project.root / here[0]).is_dir():
             kind = "folder"
         return Artifact(name=uris[0], uri=uris[0], sha256=sha256, size=int(facts.get("bytes") or 0), kind=kind)
+
+
+def _copied(standings: Standings, sha256: str) -> ModelVersion | None:
+    """The version of which some bytes are the copy that an update went on from."""
+    node = standings.graph.by_id.get(data_id(sha256))
+    uris = () if node is None else node.facts.get("uris", ())
+    digests = {uri.removeprefix(KEPT).partition("/")[0] for uri in uris if uri.startswith(KEPT)}
+    return next((version for version in standings.versions if version.digest in digests), None)
 
 
 def worst(standings: Iterable[Standing]) -> Standing:

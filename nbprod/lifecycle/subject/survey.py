@@ -14,8 +14,8 @@ from nbprod.errors import NbprodError
 from nbprod.evidence.lineage import Graph
 from nbprod.evidence.subjects import NOBODY
 from nbprod.evidence.tracing import build
-from nbprod.lifecycle.subject.blocking import subject_in
 from nbprod.lifecycle.subject.indexing import Indexes, Question, subject_of
+from nbprod.lifecycle.subject.learned import subject_in
 from nbprod.lifecycle.subject.standing import Standings
 from nbprod.lifecycle.versions import known_versions
 from nbprod.lifecycle.workspace import Workspace

@@ -9,11 +9,11 @@ import pytest
 
 from nbprod.entities import ModelVersion
 from nbprod.errors import AliasConflict, GateFailed, RegistryError, UsageError
-from nbprod.lifecycle.subject.blocking import check_version
 from nbprod.lifecycle.subject.close import remaining
 from nbprod.lifecycle.subject.erase import delete_copies, refuse_ids
 from nbprod.lifecycle.subject.erasures import read_erasures, write_tombstone
 from nbprod.lifecycle.subject.indexing import Indexes, declared
+from nbprod.lifecycle.subject.learned import check_version, rebuild_of
 from nbprod.registry.auditing import ERASURES
 from nbprod.registry.memory import MemoryRegistry
 from nbprod.trust.keys import Keys
@@ -177,3 +177,23 @@ def test_two_who_index_the_same_data_leave_one_index(people: People) -> None:
     assert one.index(dataset, SubjectKeys().own()) == other.index(dataset, SubjectKeys().own())
     assert len(list(one.folder.iterdir())) == 1
     assert Keys().folder == SubjectKeys().folder
+
+
+def test_an_update_chain_is_built_again_from_before_the_first_that_saw_the_subject(
+    people: People, registry: MemoryRegistry
+) -> None:
+    clean, holds = people.data("data/1.csv", "A B"), people.data("data/2.csv", "A Secret7")
+    inherits = {"relation": "incremental"}
+    people.version("1", [(clean, "train", CARD)])
+    people.version("2", [(holds, "train", CARD)], parent={**inherits, "digest": "1" * 64})
+    last = people.version("3", [(clean, "train", CARD)], parent={**inherits, "digest": "2" * 64})
+    anew = people.version("4", [(clean, "train", CARD)], parent={"relation": "retrain", "digest": "3" * 64})
+    assert rebuild_of(people.work, last, registry) is None
+    erase(people, registry, "Secret7")
+    again = rebuild_of(people.work, last, registry)
+    assert again is not None
+    assert (again.seen, again.start, again.affected) == ("churn/2", "churn/1", ("churn/2", "churn/3"))
+    assert rebuild_of(people.work, anew, registry) is None
+    erase(people, registry, "B")
+    whole = rebuild_of(people.work, last, registry)
+    assert whole is not None and (whole.seen, whole.start) == ("churn/1", "")

@@ -1,0 +1,60 @@
+"""Retraining: never two of a model at once, and which code a branch gives."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from nbprod.errors import ArtifactError
+from nbprod.lifecycle.recipe import branch, tip
+from nbprod.lifecycle.retrain import alone
+from nbprod.lifecycle.workspace import open_workspace
+
+HOLD = """
+import sys, time
+from filelock import FileLock
+with FileLock(sys.argv[1]):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_two_retrainings_of_a_model_never_run_at_once_and_one_that_was_killed_holds_nothing(tmp_path: Path) -> None:
+    with open_workspace(tmp_path) as work:
+        with alone(work, "churn") as free:
+            assert free == "yes"
+        place = work.project.data / "locks" / "retrain-churn.lock"
+        other = subprocess.Popen([sys.executable, "-c", HOLD, str(place)], stdout=subprocess.PIPE)
+        assert other.stdout is not None and other.stdout.readline() == b"held\n"
+        with alone(work, "churn") as free, alone(work, "prices") as another:
+            assert (free, another) == ("no", "yes")
+        other.kill()
+        other.communicate()
+        with alone(work, "churn") as free:
+            assert free == "yes"
+
+
+def test_the_code_of_a_branch_is_its_tip_in_a_folder_of_its_own(tmp_path: Path) -> None:
+    def git(*words: str) -> str:
+        command = ["git", "-c", "user.name=T", "-c", "user.email=t@example.org", *words]
+        return subprocess.run(command, cwd=project, capture_output=True, text=True, check=True).stdout.strip()
+
+    project = tmp_path / "project"
+    project.mkdir()
+    git("init", "-q", "-b", "main")
+    (project / "code.py").write_text("old\n")
+    git("add", "-A")
+    git("commit", "-qm", "first")
+    git("checkout", "-qb", "next")
+    (project / "code.py").write_text("new\n")
+    git("commit", "-qam", "second")
+    git("checkout", "-q", "main")
+    with branch("next", project=project, into=tmp_path / "into") as (root, said):
+        assert (root / "code.py").read_text() == "new\n"
+        assert said == f"the branch next at {git('rev-parse', 'next')[:12]}"
+    assert not (tmp_path / "into").exists()
+    with pytest.raises(ArtifactError, match="there is no branch 'gone'"):
+        tip(project, "gone")
