@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -169,7 +170,6 @@ def from_files(plan: Plan, model: Model, seen: Observation, *, now: float, run: 
     for path in seen.files:
         if not path.is_file():
             raise ArtifactError("is not there.", file=str(path))
-    digests = list(run(sha256_file, [path.resolve() for path in seen.files]))
     files = [
         Partition(
             path=path.resolve(), plan=plan, inputs=tuple(model.columns), target=seen.target,
@@ -179,11 +179,14 @@ def from_files(plan: Plan, model: Model, seen: Observation, *, now: float, run: 
     ]  # fmt: skip
     parts = [(number, part) for number, file in enumerate(files) for part in ([file] if run is map else _cut(file))]
     found: dict[int, Counted] = {}
-    for (number, _), counted in zip(parts, run(count, [part for _, part in parts]), strict=True):
-        if number in found:
-            found[number].join(counted)
-        else:
-            found[number] = counted
+    with ThreadPoolExecutor(1) as beside:  # hashing a large file takes as long as counting it
+        hashed = beside.submit(lambda: list(run(sha256_file, [file.path for file in files])))
+        for (number, _), counted in zip(parts, run(count, [part for _, part in parts]), strict=True):
+            if number in found:
+                found[number].join(counted)
+            else:
+                found[number] = counted
+        digests = hashed.result()
     windows = []
     for number, (file, digest) in enumerate(zip(files, digests, strict=True)):
         _tell_labels(file, found[number], model)

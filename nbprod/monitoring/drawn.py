@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 LIMIT = 200_000
 """So many rows at most: a share of them is known to a fifth of a percent, and memory does not grow with a window."""
 
+SLACK = 1.5
+"""So many times the limit may be held for a while."""
+
 
 def numbers_of_rows(first: int, count: int) -> Array:
     """The numbers that rows of a stream draw, by their places: from 0 to 1, the same whoever reads which part of it."""
@@ -49,7 +52,12 @@ class Drawn:
 
     @property
     def kept(self) -> int:
-        """How many stayed."""
+        """How many stay."""
+        return min(self.seen, self.limit)
+
+    @property
+    def held(self) -> int:
+        """How many are held now: they are thinned now and then only, since that takes time."""
         return sum(part.num_rows for part in self.parts)
 
     def add(self, rows: pa.Table, numbers: Array) -> None:
@@ -58,8 +66,6 @@ class Drawn:
 
     def join(self, other: Drawn) -> None:
         """The rows of the part of the stream that comes next."""
-        import numpy as np
-
         first = len(self.parts)
         self.seen += other.seen
         self.parts += other.parts
@@ -68,18 +74,27 @@ class Drawn:
             return
         if self.below < 1:
             self._thin(range(first, len(self.parts)))
-        if self.kept > self.limit:
+        if self.held > SLACK * self.limit:
+            self.settle()
+
+    def settle(self) -> None:
+        """Let no more than the limit stay."""
+        import numpy as np
+
+        if self.held > self.limit:
             self.below = float(np.partition(np.concatenate(self.numbers), self.limit)[self.limit])
             self._thin(range(len(self.parts)))
 
     def _thin(self, places: Iterable[int]) -> None:
-        import pyarrow as pa
+        import numpy as np
 
         for place in places:
             stay = self.numbers[place] < self.below
-            self.parts[place] = self.parts[place].filter(pa.array(stay))
-            self.numbers[place] = self.numbers[place][stay]
+            if not stay.all():
+                self.parts[place] = self.parts[place].take(np.flatnonzero(stay))
+                self.numbers[place] = self.numbers[place][stay]
 
     def table(self) -> pa.Table:
-        """Those that stayed, in their order."""
+        """Those that stay, in their order."""
+        self.settle()
         return united(self.parts)

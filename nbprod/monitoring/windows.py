@@ -109,7 +109,9 @@ class Gathered:
             known |= pc.invert(pc.is_null(rows[name], nan_is_null=True)).to_numpy()
         if TRUTH in told:
             self.labelled += rows.num_rows - (pc.sum(pc.is_null(rows[TRUTH], nan_is_null=True)).as_py() or 0)
-        self.known.add(rows.filter(pa.array(known)), numbers[known])
+        if not known.all():
+            rows, numbers = rows.filter(pa.array(known)), numbers[known]
+        self.known.add(rows, numbers)
 
     def join(self, other: Gathered) -> None:
         """The part of the window that comes next."""

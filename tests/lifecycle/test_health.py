@@ -1,11 +1,58 @@
-"""One model or all of them are looked at, and what is about one is not asked of all."""
+"""The verb over one model or all: rows of health, what is written, and who is told."""
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
-from nbprod.errors import UsageError
+from nbprod.entities import ModelVersion
+from nbprod.errors import ArtifactError, UsageError
 from nbprod.lifecycle import health as lifecycle
+from nbprod.lifecycle import monitor as looking
+from nbprod.lifecycle.workspace import Workspace
+from tests.lifecycle.test_monitor import file, version, work
+from tests.monitoring.made import rows
+
+__all__ = ["work"]
+
+
+def test_one_model_that_fails_does_not_stop_the_rest(
+    work: Workspace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def find(name: str, _: Workspace) -> ModelVersion:
+        if name == "broken":
+            raise ArtifactError("its bytes are not there.")
+        return version()
+
+    monkeypatch.setattr(lifecycle, "_names", lambda _: ["broken", "churn"])
+    monkeypatch.setattr(lifecycle, "version_of", find)
+    monkeypatch.setattr(looking, "version_of", find)
+    found = lifecycle.look(None, all_=True, prometheus=str(tmp_path / "metrics.prom"))
+    assert [(row.name, row.status) for row in found.rows] == [("broken", "ERROR"), ("churn", "INSUFFICIENT")]
+    assert found.rows[0].why == "its bytes are not there."
+    assert 'model="churn"' in (tmp_path / "metrics.prom").read_text()
+    (broken, churn) = lifecycle.health()
+    assert broken.status == "ERROR"
+    assert (churn.version, churn.owner, churn.status) == ("7", "the team", found.rows[1].status)
+    assert churn.checked
+
+
+def test_a_webhook_that_is_down_does_not_lose_the_report(work: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(looking, "version_of", lambda *_: version())
+    monkeypatch.setattr("nbprod.monitoring.notify.PAUSE", 0.001)
+    name = file(rows(600, income=None))
+    found = lifecycle.look("churn", files=(name,), webhook="http://127.0.0.1:1/x", html="page.html")
+    assert found.report is not None and found.report.status == "ALARM"
+    assert "127.0.0.1 could not be told" in found.report.problems[-1]
+    assert found.report.problems == tuple(json.loads(Path(found.kept).read_text())["problems"])
+    assert "<svg" in Path("page.html").read_text()
+
+
+def test_a_webhook_must_be_an_address() -> None:
+    with pytest.raises(UsageError, match="--webhook must be a URL that begins with https://"):
+        lifecycle.look("churn", webhook="hooks.example.org/secret")
 
 
 def test_one_or_all_must_be_said() -> None:

@@ -20,7 +20,6 @@ import nbprod
 from nbprod.digest import sha256_bytes
 from nbprod.entities import ModelVersion
 from nbprod.errors import ArtifactError, PipelineError, UsageError
-from nbprod.lifecycle import health as lifecycle
 from nbprod.lifecycle import monitor as looking
 from nbprod.lifecycle.monitor import Looked, Request, look_at
 from nbprod.lifecycle.observed import Model, profile_bytes, typed
@@ -277,38 +276,6 @@ def test_a_profile_that_is_missing_damaged_or_of_another_schema_is_told(work: Wo
         look(work, found=other)
 
 
-def test_one_model_that_fails_does_not_stop_the_rest(
-    work: Workspace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    def find(name: str, _: Workspace) -> ModelVersion:
-        if name == "broken":
-            raise ArtifactError("its bytes are not there.")
-        return version()
-
-    monkeypatch.setattr(lifecycle, "_names", lambda _: ["broken", "churn"])
-    monkeypatch.setattr(lifecycle, "version_of", find)
-    monkeypatch.setattr(looking, "version_of", find)
-    found = lifecycle.look(None, all_=True, prometheus=str(tmp_path / "metrics.prom"))
-    assert [(row.name, row.status) for row in found.rows] == [("broken", "ERROR"), ("churn", "INSUFFICIENT")]
-    assert found.rows[0].why == "its bytes are not there."
-    assert 'model="churn"' in (tmp_path / "metrics.prom").read_text()
-    (broken, churn) = lifecycle.health()
-    assert broken.status == "ERROR"
-    assert (churn.version, churn.owner, churn.status) == ("7", "the team", found.rows[1].status)
-    assert churn.checked
-
-
-def test_a_webhook_that_is_down_does_not_lose_the_report(work: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(looking, "version_of", lambda *_: version())
-    monkeypatch.setattr("nbprod.monitoring.notify.PAUSE", 0.001)
-    name = file(rows(600, income=None))
-    found = lifecycle.look("churn", files=(name,), webhook="http://127.0.0.1:1/x", html="page.html")
-    assert found.report is not None and found.report.status == "ALARM"
-    assert "127.0.0.1 could not be told" in found.report.problems[-1]
-    assert found.report.problems == tuple(json.loads(Path(found.kept).read_text())["problems"])
-    assert "<svg" in Path("page.html").read_text()
-
-
 class Asked(Model):
     """A model that answers 0.9, and is asked in this process."""
 
@@ -360,11 +327,6 @@ def test_the_library_gives_the_same_report_and_its_page(work: Workspace, monkeyp
     assert [window.label for window in looked.report.windows] == [path.name]
     assert looked.page().startswith("<!doctype html>")
     assert nbprod.monitor("churn", since="40h", window="12h").report.source == "log"
-
-
-def test_a_webhook_must_be_an_address() -> None:
-    with pytest.raises(UsageError, match="--webhook must be a URL that begins with https://"):
-        lifecycle.look("churn", webhook="hooks.example.org/secret")
 
 
 def test_labels_of_another_type_warn_and_leave_no_performance(work: Workspace) -> None:
