@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from nbprod.entities import Fact
+from nbprod.monitoring.arrays import dictionary, plain
 
 if TYPE_CHECKING:
     import numpy as np
@@ -307,8 +308,7 @@ def numbers_of(values: pa.ChunkedArray | pa.Array) -> Array | None:
             values = values.cast(pa.float64(), safe=False)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         return None
-    found: Array = values.to_numpy() if isinstance(values, pa.ChunkedArray) else values.to_numpy(zero_copy_only=False)
-    return found
+    return plain(values)
 
 
 def counted(values: pa.ChunkedArray, like: Column, outside: Array | None = None) -> Column:
@@ -334,19 +334,17 @@ def counted(values: pa.ChunkedArray, like: Column, outside: Array | None = None)
 def _counted_names(values: pa.ChunkedArray, made: Column, outside: Array | None) -> Column:
     import numpy as np
     import pyarrow as pa
-    import pyarrow.compute as pc
 
     if pa.types.is_nested(values.type):
         return replace(made, missing=values.null_count, strange=made.rows - values.null_count)
-    encoded = pc.dictionary_encode(values) if not pa.types.is_dictionary(values.type) else values
-    encoded = encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
+    encoded = dictionary(values)
     places = {name: place for place, name in enumerate(made.values)}
     lost, other = len(places), len(places) + 1
     codes = [
         lost if value is None or value != value else places.get(text_of(value), other)
         for value in encoded.dictionary.to_pylist()
     ]
-    code = np.array([*codes, lost], dtype=np.int32)[encoded.indices.fill_null(len(codes)).to_numpy()]
+    code = np.array(codes, dtype=np.int32)[plain(encoded.indices)]
     found = np.bincount(code, minlength=other + 1).tolist()
     if outside is not None and found[other]:
         outside |= code == other

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from nbprod.monitoring.arrays import only
 from nbprod.predictions.rows import united
 
 if TYPE_CHECKING:
@@ -86,12 +87,10 @@ class Drawn:
             self._thin(range(len(self.parts)))
 
     def _thin(self, places: Iterable[int]) -> None:
-        import numpy as np
-
         for place in places:
             stay = self.numbers[place] < self.below
             if not stay.all():
-                self.parts[place] = self.parts[place].take(np.flatnonzero(stay))
+                self.parts[place] = only(self.parts[place], stay)
                 self.numbers[place] = self.numbers[place][stay]
 
     def table(self) -> pa.Table:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from nbprod.errors import UsageError
+from nbprod.monitoring.arrays import dictionary, plain
 from nbprod.monitoring.columns import LEAST, text_of
 from nbprod.monitoring.profile import Calibration, Measured, Performance
 from nbprod.stats.groups import GroupValue, by_group
@@ -99,16 +100,12 @@ def labels(values: Iterable[Any], task: str) -> Array:
 
 def column_labels(values: pa.ChunkedArray, task: str) -> Array:
     """`labels` of a column, of which each different value is looked at once."""
-    import numpy as np
     import pyarrow as pa
-    import pyarrow.compute as pc
 
     if pa.types.is_nested(values.type) or pa.types.is_null(values.type):
         return labels(values.to_pylist(), task)
-    encoded = values if pa.types.is_dictionary(values.type) else pc.dictionary_encode(values)
-    encoded = encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
-    known = labels([*encoded.dictionary.to_pylist(), None], task)
-    found: Array = known[encoded.indices.fill_null(len(known) - 1).to_numpy(zero_copy_only=False).astype(np.int64)]
+    encoded = dictionary(values)
+    found: Array = labels(encoded.dictionary.to_pylist(), task)[plain(encoded.indices)]
     return found
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbprod.entities import Fact
 from nbprod.errors import ArtifactError
+from nbprod.monitoring.arrays import dictionary, plain
 from nbprod.monitoring.columns import LEAST, Column, binned, counted, merged
 from nbprod.monitoring.drawn import Drawn, numbers_of_rows
 from nbprod.monitoring.suppressing import suppressed
@@ -179,12 +180,14 @@ def _together(one: Mapping[str, Column], other: Mapping[str, Column]) -> dict[st
 
 def repeated_share(some: pa.Table, columns: Collection[str]) -> float | None:
     """The share of rows that say what an earlier one says; None where there are too few."""
+    import numpy as np
     import pyarrow as pa
 
     names = [name for name in columns if name in some.column_names and not pa.types.is_nested(some[name].type)]
     if not names or some.num_rows < 2 * LEAST:
         return None
-    return 1 - float(some.group_by(names).aggregate([]).num_rows / some.num_rows)
+    codes = np.column_stack([plain(dictionary(some[name]).indices) for name in names])
+    return 1 - len({row.tobytes() for row in codes}) / len(codes)
 
 
 def write_profile(profile: Profile) -> bytes:

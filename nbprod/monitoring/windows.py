@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from nbprod.monitoring.arrays import only, plain
 from nbprod.monitoring.drawn import LIMIT, Drawn, numbers_of_rows
 from nbprod.monitoring.drift import compare
 from nbprod.monitoring.estimate import estimated
@@ -106,11 +107,15 @@ class Gathered:
             return
         known = np.zeros(rows.num_rows, dtype=bool)
         for name in told:
-            known |= pc.invert(pc.is_null(rows[name], nan_is_null=True)).to_numpy()
+            column = rows[name]
+            if column.null_count or pa.types.is_floating(column.type):
+                known |= pc.invert(pc.is_null(column, nan_is_null=True)).to_numpy()
+            else:
+                known[:] = True
         if TRUTH in told:
             self.labelled += rows.num_rows - (pc.sum(pc.is_null(rows[TRUTH], nan_is_null=True)).as_py() or 0)
         if not known.all():
-            rows, numbers = rows.filter(pa.array(known)), numbers[known]
+            rows, numbers = only(rows, known), numbers[known]
         self.known.add(rows, numbers)
 
     def join(self, other: Gathered) -> None:
@@ -259,7 +264,7 @@ def _answers(table: pa.Table, plan: Plan) -> Answers | None:
         return None
     score = None
     if SCORE in names and not table[SCORE].null_count:
-        score = table[SCORE].to_numpy()
+        score = plain(table[SCORE])
     return Answers(
         task=plan.task,
         positive=plan.positive,
@@ -287,9 +292,11 @@ def _foreign(told: pa.Table, plan: Plan) -> dict[str, Any]:
 
     if TRUTH not in told.column_names:
         return {}
-    there = pc.invert(pc.is_null(told[TRUTH], nan_is_null=True)).to_numpy()
     known = _truth(told, plan)
     good = np.isfinite(known) if plan.task == "values" else np.array([value is not None for value in known], dtype=bool)
+    if good.all():
+        return {}
+    there = pc.invert(pc.is_null(told[TRUTH], nan_is_null=True)).to_numpy()
     places = np.flatnonzero(there & ~good)
     return {"foreign": len(places), "example": str(told[TRUTH][int(places[0])].as_py())[:40]} if len(places) else {}
 

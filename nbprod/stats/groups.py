@@ -138,9 +138,8 @@ def _shares(
 def _named(groups: Sequence[Any] | Array) -> tuple[list[str], Array]:
     """The names of the groups in their order, and which of them each row is in."""
     import numpy as np
-    import pandas as pd
 
-    found, values = pd.factorize(pd.Series(groups).astype(object))  # -1 is missing
+    found, values = _factorized(groups)
     names = [_name(value) for value in values]
     known = sorted({*names} - {MISSING}, key=_rank)
     if MISSING in names or (found < 0).any():
@@ -148,6 +147,22 @@ def _named(groups: Sequence[Any] | Array) -> tuple[list[str], Array]:
     places = {name: place for place, name in enumerate(known)}
     codes = np.array([*(places[name] for name in names), places.get(MISSING, 0)], dtype=np.intp)
     return known, codes[found]
+
+
+def _factorized(groups: Sequence[Any] | Array) -> tuple[Array, Sequence[Any]]:
+    """A number for each row, -1 where the group is missing, and what the numbers mean."""
+    import numpy as np
+
+    if isinstance(groups, np.ndarray) and groups.dtype == object:
+        rows = groups.tolist()
+        values = [value for value in dict.fromkeys(rows) if value is not None]
+        if all(isinstance(value, str) for value in values):  # pandas takes longer to import than this to run
+            numbers = {None: -1, **{value: number for number, value in enumerate(values)}}
+            return np.fromiter((numbers[row] for row in rows), np.intp, len(rows)), values
+    import pandas as pd
+
+    found, kinds = pd.factorize(pd.Series(groups).astype(object))
+    return found, list(kinds)
 
 
 def _name(value: Any) -> str:
