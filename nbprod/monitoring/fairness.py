@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import combinations
 
 from nbprod.monitoring.facts import Check, Window
@@ -35,11 +36,18 @@ def unequal(values: Sequence[GroupValue], *, alpha: float = 0.05) -> bool:
     return any(two_proportions(*pair) * len(pairs) < alpha for pair in pairs)
 
 
-def check_fairness(reference: Profile, window: Window, policy: FairnessPolicy) -> Iterator[Check]:
-    """Whether groups of the last window are farther apart than is allowed."""
-    for column, metrics in window.groups.items():
-        for metric, values in metrics.items():
-            yield _check(f"{metric} by {column}", values, _before(reference, column, metric, policy), policy, column)
+def check_fairness(reference: Profile, windows: Sequence[Window], policy: FairnessPolicy) -> Iterator[Check]:
+    """Whether groups are farther apart than is allowed, each metric in the last window in which it is known.
+
+    Labels come late, so what needs them is that of an earlier window, which is then named.
+    """
+    newest: dict[tuple[str, str], Window] = {}
+    for window in windows:
+        newest.update({(column, metric): window for column, own in window.groups.items() for metric in own})
+    for (column, metric), window in newest.items():
+        values = window.groups[column][metric]
+        check = _check(f"{metric} by {column}", values, _before(reference, column, metric, policy), policy, column)
+        yield check if window is windows[-1] else replace(check, why=f"in {window.label}: {check.why}")
 
 
 def _before(reference: Profile, column: str, metric: str, policy: FairnessPolicy) -> Spread | None:

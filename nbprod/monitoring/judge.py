@@ -66,16 +66,17 @@ def _of_windows(subject: Subject, windows: Sequence[Window]) -> Iterator[Check]:
     yield from _drifts(subject, windows)
     yield from _performance(subject, windows)
     yield from _estimates(subject, windows)
-    yield from check_fairness(subject.reference, last, policy.fairness)
+    yield from check_fairness(subject.reference, windows, policy.fairness)
     yield from _business(policy, last)
 
 
 def _traffic(subject: Subject, windows: Sequence[Window]) -> Iterator[Check]:
     rows = sum(window.rows for window in windows)
-    if not windows and not subject.gaps:
-        yield Check(area="traffic", name="rows", status="INSUFFICIENT", why="nothing was recorded yet.")
-        return
     gaps, way = subject.gaps, subject.policy.gaps
+    if not windows and (not gaps or way == "ignore"):
+        why = f"nothing was recorded {gaps[0]}." if gaps else "nothing was recorded yet."
+        yield Check(area="traffic", name="rows", status="INSUFFICIENT", why=why)
+        return
     if gaps and way != "ignore":
         status: Status = "ALARM" if way == "alarm" else "WARN"
         shown = ", ".join(gaps[:3]) + (f" and {len(gaps) - 3} more" if len(gaps) > 3 else "")
@@ -110,11 +111,15 @@ def _drifts(subject: Subject, windows: Sequence[Window]) -> Iterator[Check]:
 def _drifted(name: str, recent: Sequence[dict[str, Drift]], subject: Subject) -> Check:
     drift, last = subject.policy.drift, recent[-1][name]
     times = sum(name in window and window[name].drifted for window in recent)
-    p = "" if last.p is None else f", p {last.p:.2g}"
-    said = f"{last.test} {last.statistic:.3g}, effect {last.effect:.3g}{p}"
+    told = last
+    if times >= drift.alarms:  # the numbers are of the last window that drifted, which need not be the last one
+        told = next(window[name] for window in reversed(recent) if name in window and window[name].drifted)
+    p = "" if told.p is None else f", p {told.p:.2g}"
+    said = f"{told.test} {told.statistic:.3g}, effect {told.effect:.3g}{p}"
     if times >= drift.alarms:
         status: Status = "ALARM"
-        why = f"'{name}' drifted in {times} of the last {len(recent)} windows ({said})."
+        more = "" if last.drifted else ", and not in the last one"
+        why = f"'{name}' drifted in {times} of the last {len(recent)} windows ({said}){more}."
     elif last.drifted:
         status = "WARN"
         why = f"'{name}' drifted in the last window ({said}); {drift.alarms} of {drift.of_last} make an alarm."
@@ -244,13 +249,21 @@ def _staleness(subject: Subject, windows: Sequence[Window], *, now: float) -> It
         )
 
 
+def _span(seconds: float) -> str:
+    """A duration in days, or in a smaller unit where these would say nothing."""
+    for unit, name in ((DAY, "days"), (3600.0, "h"), (60.0, "min")):
+        if seconds >= 2 * unit:
+            return f"{seconds / unit:.0f} {name}"
+    return f"{max(seconds, 0.0):.0f} s"
+
+
 def _aged(name: str, words: str, age: float, limit: float | None) -> Check:
     days = age / DAY
-    said = f"{words} {days:.0f} days ago"
+    said = f"{words} {_span(age)} ago"
     if limit is None:
         return Check(area="staleness", name=f"age of the {name}", status="OK", why=f"{said}.", value=days)
     old = age > limit
-    why = f"{said}, {'more' if old else 'not more'} than {limit / DAY:.0f}."
+    why = f"{said}, {'more' if old else 'not more'} than {_span(limit)}."
     return Check(
         area="staleness",
         name=f"age of the {name}",

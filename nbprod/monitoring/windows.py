@@ -151,7 +151,8 @@ def window_key(moment: float, length: float) -> tuple[str, str, float]:
     """The key, label and beginning of the window that a moment is in; windows begin at multiples of their length."""
     start = math.floor(moment / length) * length
     begun = datetime.fromtimestamp(start, UTC)
-    label = begun.strftime("%Y-%m-%d" if length % 86400 == 0 else "%Y-%m-%d %H:%M")
+    clock = "" if length % 86400 == 0 else " %H:%M" if length % 60 == 0 else " %H:%M:%S"
+    label = begun.strftime(f"%Y-%m-%d{clock}")
     return begun.isoformat().replace("+00:00", "Z"), label, start
 
 

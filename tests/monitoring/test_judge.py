@@ -127,6 +127,25 @@ def test_a_window_with_no_rows_at_all_is_an_alarm() -> None:
     assert of(found(), "traffic").status == "INSUFFICIENT"
 
 
+def test_where_nothing_was_recorded_in_any_window_and_gaps_are_ignored_nothing_can_be_said() -> None:
+    checks = found(policy=replace(POLICY, gaps="ignore"), gaps=("since 2026-05-28",))
+    assert of(checks, "traffic").status == "INSUFFICIENT"
+    assert of(checks, "traffic").why == "nothing was recorded since 2026-05-28."
+
+
+def test_an_alarm_of_drift_tells_the_numbers_of_the_window_that_drifted() -> None:
+    checks = found(rows(1000, seed=2, shift=0.5), rows(1000, seed=3, shift=0.5), rows(1000, seed=4))
+    check = of(checks, "drift", "income")
+    assert check.status == "ALARM" and "windows (ks 0.2" in check.why
+    assert check.why.endswith(", and not in the last one.")
+
+
+def test_fairness_that_needs_labels_is_that_of_the_last_window_that_has_them() -> None:
+    checks = found(rows(4000, seed=9), rows(4000, seed=10, truth=None))
+    assert of(checks, "fairness", "true_positive_rate by sex").why.startswith("in day 0: ")
+    assert not of(checks, "fairness", "selection_rate by sex").why.startswith("in ")
+
+
 def test_groups_that_are_surely_farther_apart_than_before_alarm() -> None:
     base = rows(4000, seed=9)
     sex = base["sex"].to_numpy()
@@ -197,6 +216,12 @@ def test_age_newer_data_and_strange_rows_are_told() -> None:
     assert of(checks, "staleness", "age of the data").status == "ALARM"
     assert of(checks, "staleness", "newer data").status == "WARN"
     assert of(checks, "staleness", "outside").status == "WARN"
+
+
+def test_ages_are_told_in_units_that_say_something() -> None:
+    policy = replace(POLICY, staleness=StalenessPolicy(max_age=120.0))
+    age = of(found(rows(1000), policy=policy, now=NOW - 10 * DAY + 4 * 3600), "staleness", "age of the model")
+    assert age.why == "the model was registered 4 h ago, more than 2 min."
 
 
 def test_estimates_are_audited_when_the_truth_comes() -> None:
