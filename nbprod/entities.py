@@ -36,8 +36,9 @@ def _plain(value: Any) -> JSON:
 
 
 @cache
-def _hints(cls: Any) -> dict[str, Any]:
-    return typing.get_type_hints(cls)
+def _hints(cls: Any) -> list[tuple[str, Any]]:
+    hints = typing.get_type_hints(cls)
+    return [(f.name, None if hints[f.name] in (str, int, bool) else hints[f.name]) for f in dataclasses.fields(cls)]
 
 
 def _typed(hint: Any, value: Any) -> Any:
@@ -68,8 +69,7 @@ class Fact:
     @classmethod
     def from_dict(cls, data: Mapping[str, JSON]) -> Self:
         """The inverse of `to_dict`; fields that a newer version added are ignored."""
-        hints = _hints(cls)  # type: ignore[arg-type]
-        return cls(**{f.name: _typed(hints[f.name], data[f.name]) for f in dataclasses.fields(cls) if f.name in data})  # type: ignore[arg-type]
+        return cls(**{n: _typed(hint, data[n]) if hint else data[n] for n, hint in _hints(cls) if n in data})  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

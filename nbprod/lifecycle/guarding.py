@@ -16,7 +16,7 @@ from nbprod.lifecycle.monitor import Request, monitor
 from nbprod.lifecycle.rollback import rollback
 from nbprod.monitoring.facts import Window
 from nbprod.registry import CHAMPION
-from nbprod.retraining.guard import Live, Verdict, judge
+from nbprod.retraining.guard import MIN_ROWS, Live, Verdict, judge
 from nbprod.retraining.policy import RetrainPolicy
 from nbprod.stats.measures import MEASURES
 
@@ -66,8 +66,9 @@ def guard(
     metric = str(champion.entry["model"]["main_metric"] or "accuracy")
     if found is None or metric not in MEASURES:
         return None
-    old = live(found.old, metric, since=found.since - BEFORE, until=found.since)
     new = live(found.new, metric, since=found.since, until=now)
+    enough = new is not None and new.rows >= MIN_ROWS  # else nobody need look at the version before
+    old = live(found.old, metric, since=found.since - BEFORE, until=found.since) if enough else None
     verdict = judge(old, new)
     if verdict.act == "rollback":
         rollback(champion.name, reason=f"guard: {verdict.reason}")

@@ -18,7 +18,7 @@ from nbprod.flavors.replay import Replay
 from nbprod.lifecycle.feedback import columns_of, facts_of, read_table
 from nbprod.lifecycle.profiling import ask
 from nbprod.lifecycle.services import open_registry
-from nbprod.lifecycle.sources import Bytes
+from nbprod.lifecycle.sources import copied
 from nbprod.lifecycle.workspace import Workspace
 from nbprod.monitoring.drawn import LIMIT
 from nbprod.monitoring.profile import SCORE
@@ -55,6 +55,7 @@ class Model:
     stack: ExitStack
     problems: list[str]
     asked: int = 0
+    process: Replay | None = None
     started: tuple[Replay, Path] | None = None
 
     @property
@@ -104,12 +105,17 @@ class Model:
             rows = f"{last.kept:,} rows of each of {len(drawn)} windows"
         self.tell(f"the model was asked about {rows}, drawn at random.")
 
+    def warm(self) -> Replay:
+        """Start the process that will be asked, which takes some seconds in which other things can be done."""
+        if self.process is None:
+            self.process = self.stack.enter_context(Replay.start())
+        return self.process
+
     def _ready(self) -> tuple[Replay, Path]:
         if self.started is None:
-            process = self.stack.enter_context(Replay.start())
-            registry = self.stack.enter_context(open_registry(self.work.project))
-            folder = Bytes(work=self.work, registry=registry, stack=self.stack).folder(self.version)
-            self.started = process, folder
+            process = self.warm()
+            scratch = Path(self.stack.enter_context(tempfile.TemporaryDirectory(prefix="nbprod-")))
+            self.started = process, copied(self.version, self.work, scratch)
         return self.started
 
 
@@ -147,6 +153,9 @@ class Observation:
 
 def from_log(plan: Plan, model: Model, seen: Observation) -> list[Gathered]:
     """The windows of a model's log; of the version's own answers, those of canaries and of batches."""
+    needs = (SCORE,) if plan.reference.performance and plan.reference.performance.calibration else ()
+    if needs and set(model.columns) <= set(plan.columns):  # the log will hold all inputs, and never scores
+        model.warm()
     feedback = read_feedback(seen.log, tell=model.tell)
     if seen.labels:
         facts = [fact for path in seen.labels for fact in _facts(path, seen.target)]
@@ -158,7 +167,6 @@ def from_log(plan: Plan, model: Model, seen: Observation) -> list[Gathered]:
         model.tell(f"{known.duplicates:,} labels say again what was said before; they count once.")
     rows = joined(seen.log, judged=known, since=seen.since, versions=[model.version.version], tell=model.tell)
     watch = _Watch(model=model, judged=known)
-    needs = (SCORE,) if plan.reference.performance and plan.reference.performance.calibration else ()
     windows = by_time(
         map(watch.passed, rows),
         plan,

@@ -8,9 +8,7 @@ import os
 import shlex
 import shutil
 import socket
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -29,7 +27,6 @@ from nbprod.packaging.bundle import KEYS, MANIFEST, MODEL, check_bundle
 from nbprod.predictions.places import folder_of, url_of
 from nbprod.predictions.policy import policy_of
 from nbprod.registry import parse_ref
-from nbprod.registry.database import local_path, local_version
 from nbprod.serving.keys import ApiKeys
 from nbprod.serving.limits import Limits
 from nbprod.serving.loading import PIN, Source, kept_columns, verified
@@ -294,27 +291,13 @@ def from_registry(version: ModelVersion, work: Workspace, target: Path) -> Sourc
     Raises:
         ArtifactError: it is not what was registered or signed.
     """
+    from nbprod.lifecycle.sources import registered_folder
+
     with registered_folder(version, work, target.parent) as folder:
         source = _copied(folder, target, name=version.name, version=version.version)
     if source.digest != version.digest:
         raise ArtifactError(f"the entry of {version.ref} is not the one that was registered: its digest differs.")
     return source
-
-
-@contextmanager
-def registered_folder(version: ModelVersion, work: Workspace, scratch: Path) -> Iterator[Path]:
-    """Where a version's files are: in a local registry itself, else brought from the registry."""
-    path = local_path(work.project.registry_uri())
-    local = local_version(path, version.name, version.version) if path is not None else None
-    if local is not None:
-        yield local
-        return
-    from nbprod.lifecycle.services import open_registry
-
-    brought = Path(tempfile.mkdtemp(prefix="brought-", dir=scratch))
-    with open_registry(work.project) as registry:
-        yield Path(registry.download(version.name, version.version, str(brought)))
-    shutil.rmtree(brought, ignore_errors=True)
 
 
 def _copied(folder: Path, target: Path, *, name: str, version: str, pin: str = PIN) -> Source:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -14,8 +15,10 @@ from nbprod.digest import sha256_file, sha256_path
 from nbprod.entities import Artifact, ModelVersion
 from nbprod.errors import ArtifactError
 from nbprod.evidence.folder import model_files
+from nbprod.lifecycle.services import open_registry
 from nbprod.lifecycle.workspace import Workspace
 from nbprod.registry import Registry
+from nbprod.registry.database import local_path, local_version
 from nbprod.trust.folder import Checked, check_folder
 from nbprod.trust.keys import Keys
 
@@ -77,6 +80,33 @@ class Bytes:
             return sha256_path(place)
         self.data(item)  # ArtifactError if the store has not kept it
         return str(item["sha256"])
+
+
+@contextmanager
+def registered_folder(version: ModelVersion, work: Workspace, scratch: Path) -> Iterator[Path]:
+    """Where a version's files are: in a local registry itself, without importing MLflow, else brought from it."""
+    path = local_path(work.project.registry_uri())
+    local = local_version(path, version.name, version.version) if path is not None else None
+    if local is not None:
+        yield local
+        return
+    brought = Path(tempfile.mkdtemp(prefix="brought-", dir=scratch))
+    with open_registry(work.project) as registry:
+        yield Path(registry.download(version.name, version.version, str(brought)))
+    shutil.rmtree(brought, ignore_errors=True)
+
+
+def copied(version: ModelVersion, work: Workspace, scratch: Path) -> Path:
+    """A copy of a version's folder, to load its model from; every file of the model is the recorded one.
+
+    Raises:
+        ArtifactError: a file was changed, added or taken away; it is named.
+    """
+    target = scratch / "copied"
+    with registered_folder(version, work, scratch) as folder:
+        shutil.copytree(folder, target)
+    compare_files(version, target)  # of the copy, so that what is loaded is what was compared
+    return target
 
 
 def check_bytes(work: Workspace, registry: Registry, version: ModelVersion) -> Checked:

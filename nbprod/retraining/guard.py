@@ -46,11 +46,11 @@ def judge(old: Live | None, new: Live | None, *, min_rows: int = MIN_ROWS) -> Ve
     Args:
         old: before the promotion; new: since then.
     """
-    if old is None or old.rows < min_rows:
-        return Verdict(act="wait", reason="too few labels of the version before are known to compare with.")
     if new is None or new.rows < min_rows:
         known = new.rows if new else 0
         return Verdict(act="wait", reason=f"{known} labels are known since the promotion, and {min_rows} are needed.")
+    if old is None or old.rows < min_rows:
+        return Verdict(act="wait", reason="too few labels of the version before are known to compare with.")
     sign = 1.0 if old.better == "higher" else -1.0
     difference = sign * (new.value - old.value)
     (new_low, new_high), (old_low, old_high) = _turned(new, sign), _turned(old, sign)

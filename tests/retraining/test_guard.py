@@ -42,3 +42,7 @@ def test_a_version_that_does_better_is_never_taken_back(old: int, new: int, shar
     before = int(old * share)
     after = min(new, -int(-new * (before / old + (1 - before / old) * more) // 1))
     assert judge(live("a/1", before, old), live("a/2", after, new)).act == "keep"
+
+
+def test_what_is_missing_of_the_new_version_is_said_first() -> None:
+    assert judge(None, live("churn/2", 10, 100)).reason.startswith("100 labels are known since the promotion")
