@@ -23,6 +23,11 @@ def test_a_difference_that_may_be_chance_is_kept() -> None:
     assert judge(live("churn/1", 900, 1000), live("churn/2", 885, 1000)).act == "keep"
 
 
+def test_a_loss_that_one_look_in_twenty_would_show_by_chance_is_kept() -> None:
+    assert judge(live("churn/1", 900, 1000), live("churn/2", 870, 1000)).act == "keep"
+    assert judge(live("churn/1", 900, 1000), live("churn/2", 855, 1000)).act == "rollback"
+
+
 def test_few_labels_wait() -> None:
     assert judge(live("churn/1", 900, 1000), live("churn/2", 10, 100)).act == "wait"
     assert judge(live("churn/1", 90, 100), live("churn/2", 10, 1000)).act == "wait"
