@@ -74,7 +74,7 @@ class FeedbackLog:
     def write(self, items: Sequence[Feedback]) -> None:
         """Write it down, all of it or nothing; JournalFull if that cannot be."""
         if items:
-            self._writer.append(b"".join(frame(json.dumps(item.to_dict()).encode()) for item in items))
+            self._writer.append([b"".join(frame(json.dumps(item.to_dict()).encode()) for item in items)])
 
     def rotate(self) -> None:
         """Give what was written to the roller."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from zlib import crc32
@@ -25,6 +25,9 @@ _HEAD = struct.Struct("<4sIddIIHBBB")
 The text is request, version and key, without anything between them.
 """
 
+LARGE = 1 << 16
+"""Bytes from which a copy costs more than another part of a write."""
+
 REQUEST_AT = _HEAD.size
 """Where the id stands in a record's frame."""
 
@@ -42,6 +45,8 @@ class Record:
         role: one of `ROLES`.
         inputs: JSON ``{"columns": [...], "rows": [[...], ...]}`` without the columns that the policy leaves out, or
             the same of `nbprod.predictions.packed`; empty if none is kept.
+        numbers: the end of packed inputs, in the memory where they are, so that it need not be copied; a record that
+            is read has all of them in `inputs`.
         outputs: JSON list of predictions, one a row.
         latency: seconds.
         key: id of the caller's API key; empty if there was none.
@@ -56,6 +61,7 @@ class Record:
     rows: int
     latency: float
     key: str
+    numbers: bytes | memoryview = b""
 
 
 def encode(record: Record) -> bytes:
@@ -63,17 +69,17 @@ def encode(record: Record) -> bytes:
     return b"".join(_parts(record))
 
 
-def _parts(record: Record) -> tuple[bytes, ...]:
-    """The parts of a frame, so that large inputs are copied once, when a batch is put together."""
+def _parts(record: Record) -> tuple[bytes | memoryview, ...]:
+    """The parts of a frame, so that large inputs are not copied."""
     request, version, inputs, outputs = record.request, record.version, record.inputs, record.outputs
     text = (request + version + record.key).encode()
-    size, own = len(text), len(inputs)
+    size, own = len(text), len(inputs) + len(record.numbers)
     body = _OWN + size + own + len(outputs)
     head = _HEAD.pack(
         MARK, body, record.time, record.latency, record.rows, own, size, len(request), len(version), _CODES[record.role]
     )
-    check = crc32(outputs, crc32(inputs, crc32(head + text)))
-    return head, text, inputs, outputs, CRC.pack(check)
+    check = crc32(outputs, crc32(record.numbers, crc32(inputs, crc32(head + text))))
+    return head, text, inputs, record.numbers, outputs, CRC.pack(check)
 
 
 def decode(data: bytes, start: int, end: int) -> Record:
@@ -93,6 +99,19 @@ def decode(data: bytes, start: int, end: int) -> Record:
         latency=latency,
         key=text[letters + more :],
     )
+
+
+def _joined(parts: Iterable[bytes | memoryview]) -> list[bytes | memoryview]:
+    """The same bytes in few parts: small ones are put together, large ones stay where they are."""
+    found: list[bytes | memoryview] = []
+    small: list[bytes | memoryview] = []
+    for part in parts:
+        if len(part) < LARGE:
+            small.append(part)
+        else:
+            found += [b"".join(small), part]
+            small = []
+    return [*found, b"".join(small)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,7 +175,7 @@ class Journal:
             JournalFull: it could not, and nothing of it is in the log: do not answer. The next batch is tried again.
         """
         if records:
-            self._writer.append(b"".join(part for record in records for part in _parts(record)))
+            self._writer.append(_joined(part for record in records for part in _parts(record)))
 
     def rotate(self) -> None:
         """Give what was written to the roller; otherwise it happens by size and by age, when something is written."""

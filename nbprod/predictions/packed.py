@@ -31,9 +31,12 @@ def kind_of(matrix: np.ndarray[Any, Any]) -> bytes:
     return {"f8": b"d", "i8": b"q"}.get(matrix.dtype.str[1:], b"") if matrix.ndim == 2 else b""
 
 
-def numbers(matrix: np.ndarray[Any, Any]) -> bytes:
-    """The numbers, row by row, whatever the machine's order of bytes."""
-    return matrix.astype(matrix.dtype.newbyteorder("<"), copy=False).tobytes()
+def numbers(matrix: np.ndarray[Any, Any]) -> memoryview:
+    """The numbers, row by row, whatever the machine's order of bytes; the matrix's own memory where that has it so."""
+    import numpy as np
+
+    own = np.ascontiguousarray(matrix, dtype=matrix.dtype.newbyteorder("<"))
+    return own.reshape(-1).view("u1").data
 
 
 def unpacked(data: bytes) -> tuple[list[str], list[list[Any]]]:

@@ -12,7 +12,7 @@ import re
 import secrets
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +28,7 @@ FSYNC: tuple[Fsync, ...] = ("never", "second", "batch")
 _NAME = re.compile(r"([0-9a-f]{16})-(\d{1,9})-(\d{1,9})\Z")
 _TAIL = 4 << 20
 SYNC_SECONDS = 1.0
+_PARTS = 1024  # the operating system takes no more at once
 
 sync_data = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
 
@@ -189,22 +190,26 @@ class SegmentWriter:
             self._issued += 1
             return f"{self._stem}-{self._issued}"
 
-    def append(self, data: bytes) -> None:
+    def append(self, parts: Sequence[bytes | memoryview]) -> None:
         """Write frames, all or none of them, with one call of the operating system.
+
+        Args:
+            parts: of bytes, which together are whole frames.
 
         Raises:
             JournalFull: it could not; what was written of them is taken back.
         """
+        size = sum(map(len, parts))
         with self._lock:
             if self._closing.is_set():
                 raise JournalFull("the log was closed: start the service again.", file=str(self.folder))
             if self._failed:
                 error, self._failed = self._failed, None
                 raise self._full(error) from error  # told once, since what was written before may not be on the disk
-            if self._size + len(data) > self.limits.segment_bytes or time.monotonic() >= self._due or self._broken:
+            if self._size + size > self.limits.segment_bytes or time.monotonic() >= self._due or self._broken:
                 self._rotate()
-            self._check_limit(len(data))
-            self._put(data)
+            self._check_limit(size)
+            self._put(parts, size)
 
     def rotate(self) -> None:
         """End the segment that is written now, if it holds anything, and begin the next: the roller may have it."""
@@ -295,11 +300,13 @@ class SegmentWriter:
                     file=str(self.folder),
                 )
 
-    def _put(self, data: bytes) -> None:
+    def _put(self, parts: Sequence[bytes | memoryview], size: int) -> None:
         try:
-            done = os.write(self._file, data)
-            while done < len(data):  # the rest tells why
-                done += os.write(self._file, memoryview(data)[done:])
+            done = os.writev(self._file, parts[:_PARTS])
+            if done < size:  # the rest tells why
+                rest = memoryview(b"".join(parts))
+                while done < size:
+                    done += os.writev(self._file, [rest[done:]])
             if self.limits.fsync == "batch":
                 self._sync()
         except OSError as error:
@@ -308,7 +315,7 @@ class SegmentWriter:
         except BaseException:
             self._take_back()
             raise
-        self._size += len(data)
+        self._size += size
         self._dirty = self.limits.fsync == "second"
 
     def _sync(self) -> None:

@@ -56,26 +56,26 @@ class Journalled:
         self._heads = {kind: head(shown, kind) for kind in (b"d", b"q")}
         self._start = b'{"columns":' + orjson.dumps(shown) + b',"rows":'
 
-    def inputs(self, asked: Asked) -> bytes:
-        """What is kept, as `nbprod.predictions.journal.Record` has it; empty if nothing is."""
+    def inputs(self, asked: Asked) -> tuple[bytes, bytes | memoryview]:
+        """The inputs and numbers that are kept, as `nbprod.predictions.journal.Record` has them; empty if none are."""
         if self._none:
-            return b""
+            return b"", b""
         if asked.raw and self._all:
-            return asked.raw
+            return asked.raw, b""
         if asked.matrix is not None:
             return self._matrix(asked.matrix)
         rows = asked.rows
         if not self._all:
             rows = [tuple(row[at] for at in self._at) for row in rows]
-        return self._start + orjson.dumps(rows, default=plain) + b"}"
+        return self._start + orjson.dumps(rows, default=plain) + b"}", b""
 
-    def _matrix(self, matrix: Any) -> bytes:
+    def _matrix(self, matrix: Any) -> tuple[bytes, bytes | memoryview]:
         if self._tensor:  # one column, whose values are arrays
-            return self._start + orjson.dumps([[row.tolist()] for row in matrix]) + b"}"
+            return self._start + orjson.dumps([[row.tolist()] for row in matrix]) + b"}", b""
         own = matrix if self._all else matrix[:, self._at]
         if kind := kind_of(own):
-            return self._heads[kind] + numbers(own)
-        return self._start + orjson.dumps(own.copy(), option=orjson.OPT_SERIALIZE_NUMPY) + b"}"
+            return self._heads[kind], numbers(own)
+        return self._start + orjson.dumps(own.copy(), option=orjson.OPT_SERIALIZE_NUMPY) + b"}", b""
 
 
 def plain(value: Any) -> Any:

@@ -194,10 +194,11 @@ class Batcher:
 
 def _record(item: Waiting, answer: Answer, now: float, clock: float) -> Record:
     latency = clock - item.arrived
+    inputs, numbers = item.served.journalled.inputs(item.asked)
     return Record(
         request=item.request, time=now - latency, version=item.served.version, role=item.role,
-        inputs=item.served.journalled.inputs(item.asked), outputs=answer.predictions, rows=item.asked.count,
-        latency=latency, key=item.key,
+        inputs=inputs, numbers=numbers, outputs=answer.predictions, rows=item.asked.count, latency=latency,
+        key=item.key,
     )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ import signal
 import stat
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -79,13 +79,13 @@ def test_a_file_of_the_first_schema_is_read(tmp_path: Path) -> None:
 def test_a_batch_is_one_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     log = journal(tmp_path)
     sizes = []
-    write = os.write
+    write = os.writev
 
-    def counted(file: int, data: bytes) -> int:
-        sizes.append(len(data))
-        return write(file, data)
+    def counted(file: int, parts: Sequence[bytes]) -> int:
+        sizes.append(sum(map(len, parts)))
+        return write(file, parts)
 
-    monkeypatch.setattr(os, "write", counted)
+    monkeypatch.setattr(os, "writev", counted)
     batch = [record(log.next_id()) for _ in range(64)]
     log.write(batch)
     assert sizes == [sum(len(encode(item)) for item in batch)]
@@ -188,17 +188,17 @@ def test_a_write_that_fails_leaves_nothing_and_the_next_one_works(
     log = journal(tmp_path)
     made = [record(log.next_id()) for _ in range(6)]
     log.write(made[:2])
-    write = os.write
+    write = os.writev
     calls = []
 
-    def full(file: int, data: bytes) -> int:
-        calls.append(len(data))
+    def full(file: int, parts: Sequence[bytes]) -> int:
+        calls.append(parts)
         if part and len(calls) == 1:
-            return write(file, data[:part])
+            return write(file, [b"".join(parts)[:part]])
         raise OSError(error, os.strerror(error))
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, "write", full)
+        patch.setattr(os, "writev", full)
         with pytest.raises(JournalFull, match="cannot be written") as caught:
             log.write(made[2:4])
     assert isinstance(caught.value, DeployError)
@@ -212,13 +212,18 @@ def test_where_what_was_written_cannot_be_taken_back_a_new_segment_is_begun(
 ) -> None:
     log = journal(tmp_path)
     made = [record(log.next_id()) for _ in range(2)]
-    write = os.write
+    write = os.writev
+
+    calls = iter([True])
+
+    def torn(file: int, parts: Sequence[bytes]) -> int:
+        return write(file, [b"".join(parts)[:50]]) if next(calls, False) else broken()
 
     def broken(*_: object) -> int:
         raise OSError(errno.EIO, "Input/output error")
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, "write", lambda file, data: write(file, data[:50]) if len(data) > 150 else broken())
+        patch.setattr(os, "writev", torn)
         patch.setattr(os, "ftruncate", broken)
         with pytest.raises(JournalFull):
             log.write(made[:1])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,15 +13,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nbprod.predictions.journal import records
 from nbprod.predictions.packed import MARK, head, kind_of, numbers, unpacked
 from nbprod.predictions.rows import table_of
-from tests.predictions.made import record
+from nbprod.predictions.segments import segments_in
+from tests.predictions.made import journal, record
 
 NAMES = st.lists(st.text(min_size=1, max_size=8), min_size=1, max_size=4, unique=True)
 
 
 def packed(names: list[str], matrix: np.ndarray[Any, Any]) -> bytes:
-    return head(names, kind_of(matrix)) + numbers(matrix)
+    return head(names, kind_of(matrix)) + bytes(numbers(matrix))
 
 
 @given(NAMES, st.data())
@@ -61,3 +64,16 @@ def test_only_numbers_of_64_bits_in_a_table_are_packed() -> None:
     assert kind_of(np.zeros((1, 2))) == b"d"
     assert kind_of(np.zeros((1, 2), dtype="int64")) == b"q"
     assert kind_of(np.zeros((1, 2), dtype="float32")) == kind_of(np.zeros(2)) == b""
+
+
+@pytest.mark.parametrize("requests", [1, 3, 600])  # the operating system takes 1,024 parts at once
+def test_numbers_that_are_written_from_their_own_memory_are_read_with_the_inputs(tmp_path: Path, requests: int) -> None:
+    matrix = np.arange(10_000, dtype="float64").reshape(-1, 2)
+    names = head(["a", "b"], b"d")
+    log = journal(tmp_path)
+    made = [replace(record(log.next_id()), inputs=names, numbers=numbers(matrix)) for _ in range(requests)]
+    log.write([record(log.next_id()), *made])
+    log.close()
+    (path,) = segments_in(tmp_path)
+    (_, *found) = records(path.read_bytes())
+    assert found == [replace(item, inputs=names + matrix.tobytes(), numbers=b"") for item in made]
