@@ -47,6 +47,9 @@ MODEL = "model"
 BATCH = 100
 """How many parameters or tags MLflow takes at once; of metrics ten times as many."""
 
+TRIES = 5
+"""So often datasets are logged while other processes log the same ones."""
+
 SETTLE = 0.3
 """Seconds after which a line that two wrote to a server at once has one content."""
 
@@ -233,7 +236,7 @@ def _write(
     for some in _batches(points, 10 * BATCH):
         client.log_batch(run_id, metrics=some)
     if entry.datasets:
-        client.log_inputs(run_id, datasets=[_dataset(use) for use in entry.datasets])
+        _log_datasets(client, run_id, [_dataset(use) for use in entry.datasets])
     for name, folder in entry.artifacts.items():
         path = root / name
         if path.is_dir():
@@ -241,6 +244,18 @@ def _write(
         elif path.is_file():
             client.log_artifact(run_id, str(path), folder or None)
     return run_id
+
+
+def _log_datasets(client: MlflowClient, run_id: str, datasets: list[Any]) -> None:
+    """Log inputs; another process may log the same new dataset between MLflow's look for it and its writing."""
+    for left in reversed(range(TRIES)):
+        try:
+            client.log_inputs(run_id, datasets=datasets)
+            return
+        except MlflowException as error:
+            text = str(error).lower()
+            if not left or "datasets" not in text or not ("unique" in text or "duplicate" in text):
+                raise
 
 
 def _adopt(client: MlflowClient, run_ids: Sequence[str], parent: str, experiment: str) -> None:

@@ -88,6 +88,27 @@ def test_datasets_are_inputs_with_our_digest_whole_in_a_tag(registry: Any, tmp_p
     assert {tag.key: tag.value for tag in used.tags} == {"mlflow.data.context": "train", "nbprod.sha256": TRAIN}
 
 
+def test_a_dataset_that_another_process_logs_at_the_same_moment_is_no_error(
+    registry: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow.exceptions import MlflowException
+
+    log, calls = registry.client.log_inputs, []
+
+    def beaten(run: str, datasets: list[Any]) -> None:
+        calls.append(run)
+        if len(calls) == 1:
+            table = "datasets.experiment_id, datasets.name, datasets.digest"
+            raise MlflowException(f"(sqlite3.IntegrityError) UNIQUE constraint failed: {table}")
+        log(run, datasets=datasets)
+
+    monkeypatch.setattr(registry.client, "log_inputs", beaten)
+    facts = {TRAIN: {"role": "train", "rows": 3, "columns": 2}}
+    registry.record(a_run(prepare_stage(), train_stage(tmp_path)), str(tmp_path), GIT, facts)
+    assert calls[0] == calls[1]
+    assert by_name(registry)["train"].inputs.dataset_inputs
+
+
 def test_the_page_of_a_stage_has_the_notebook_the_plots_the_commit_and_the_curve(registry: Any, tmp_path: Path) -> None:
     registry.record(a_run(train_stage(tmp_path)), str(tmp_path), GIT)
 
