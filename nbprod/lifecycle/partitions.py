@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from nbprod.config import Project
 from nbprod.digest import sha256_file
-from nbprod.errors import ArtifactError, MissingExtra, RunError, UsageError, nearest
+from nbprod.errors import ArtifactError, RunError, UsageError, nearest
+from nbprod.lifecycle.cluster import client_of, scheduler_of
 from nbprod.lifecycle.feedback import read_table
 from nbprod.lifecycle.observed import ASKED_EACH, Model, Observation
 from nbprod.lifecycle.profiling import arrow_table
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
 REQUEST = "request"
 ROWS = 1 << 20
 """A partition has about so many rows."""
-
-PATIENCE = 10
-"""Seconds in which a scheduler must answer."""
 
 Run = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
 """Applies a function to each of some things, as `map` does, and gives the results in their order."""
@@ -273,29 +271,12 @@ def on_dask(project: Project) -> Iterator[Run]:
         UsageError: none is set, or Dask is not installed.
         RunError: it does not answer, or lost a partition.
     """
-    address = project.settings.dask_scheduler
-    if not address:
-        raise UsageError(
-            "there is no Dask scheduler: set `dask_scheduler` in [tool.nbprod], or NBPROD_DASK_SCHEDULER, to one such "
-            "as tcp://host:8786."
-        )
-    try:
-        from distributed import Client
-    except ImportError as error:
-        raise MissingExtra("--engine dask", extra="dask") from error
-    try:
-        client: Any = Client(address, timeout=PATIENCE, set_as_default=False)  # type: ignore[no-untyped-call]
-    except ValueError as error:
-        raise UsageError(f"'{address}' is no address of a Dask scheduler, such as tcp://host:8786.") from error
-    except OSError as error:
-        raise RunError(f"the Dask scheduler at {address} does not answer: is it running?") from error
+    with client_of(scheduler_of(project)) as client:
 
-    def run(function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
-        futures = client.map(function, list(items), pure=False)
-        for future in futures:
-            yield _result(future)
+        def run(function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
+            for future in client.map(function, list(items), pure=False):
+                yield _result(future)
 
-    with client:
         yield run
 
 

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from nbprod.config import load_project
 from nbprod.entities import Fact
-from nbprod.errors import MissingExtra, UsageError
+from nbprod.errors import MissingExtra
 from nbprod.lifecycle.apart import apart
+from nbprod.lifecycle.cluster import client_of, scheduler_of
 from nbprod.lifecycle.serve import audited_ref, check_ref, from_folder, from_registry, is_folder, log_of
 from nbprod.lifecycle.versions import find_version
 from nbprod.lifecycle.workspace import open_existing
@@ -130,7 +131,7 @@ def score(wish: Wish, watch: Callable[[Progress], None]) -> Scored:
     """
     _need_packages()
     check_ref(wish.ref)
-    address = _scheduler(wish)
+    address = scheduler_of(load_project()) if wish.engine == "dask" else ""
     count = min(threads.cpus(), MOST_THREADS)
     threads.set_variables(count)
     with tempfile.TemporaryDirectory(prefix="nbprod-score-") as scratch:
@@ -143,23 +144,6 @@ def _need_packages() -> None:
 
     if not all(map(find_spec, ("msgspec", "orjson"))):
         raise MissingExtra("nbprod score", extra="serve")
-
-
-def _scheduler(wish: Wish) -> str:
-    """The address of the scheduler, where one is wanted."""
-    if wish.engine == "local":
-        return ""
-    from importlib.util import find_spec
-
-    address = load_project().settings.dask_scheduler
-    if not address:
-        raise UsageError(
-            "--engine dask needs a scheduler: say its address with dask_scheduler in [tool.nbprod], or with "
-            "NBPROD_DASK_SCHEDULER=tcp://HOST:8786."
-        )
-    if not find_spec("distributed"):
-        raise MissingExtra("--engine dask", extra="dask")
-    return address
 
 
 def _warm() -> None:
@@ -237,10 +221,10 @@ def _engine(wish: Wish, source: Source, served: Any, form: Any, *, address: str,
     if not address:
         yield local(Scorer(served=served, form=form, kept=source.kept, stops=stops, one=lock_for(served)), count)
         return
-    from nbprod.scoring.cluster import connected, packed
+    from nbprod.scoring.cluster import engine_on, packed
 
-    with connected(address, packed(source, proba=wish.proba, stops=stops)) as engine:
-        yield engine
+    with client_of(address) as client:
+        yield engine_on(client, packed(source, proba=wish.proba, stops=stops))
 
 
 def _notes(given: Input, served: Any) -> Iterator[str]:

@@ -11,16 +11,14 @@ import json
 import tarfile
 import tempfile
 import threading
-import warnings
-from collections.abc import Generator, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Any
 
-from nbprod.errors import DeployError, MissingExtra, NbprodError
+from nbprod.errors import DeployError, NbprodError
 from nbprod.scoring.answers import form_of
 from nbprod.scoring.engines import Engine, ordered
 from nbprod.scoring.scorer import Question, Result, Scorer, lock_for
@@ -28,7 +26,7 @@ from nbprod.serving.limits import Limits
 from nbprod.serving.loading import Source, load
 
 SECONDS = 10
-"""Seconds in which the scheduler must answer and have a worker."""
+"""Seconds in which the scheduler must have a worker."""
 
 _LOADING = threading.Lock()
 
@@ -61,30 +59,14 @@ def packed(source: Source, *, proba: bool, stops: bool) -> Packed:
     return Packed(archive=target.getvalue(), source=json.dumps(about), proba=proba, stops=stops)
 
 
-@contextmanager
-def connected(address: str, model: Packed) -> Iterator[Engine]:
-    """Score on the workers of a scheduler.
+def engine_on(client: Any, model: Packed) -> Engine:
+    """Score on the workers of a scheduler, with its client.
 
     Raises:
-        MissingExtra: dask is not installed.
-        DeployError: the scheduler cannot be reached, has no workers, or they have not this nbprod.
+        DeployError: the scheduler has no workers, or they have not this nbprod.
     """
-    try:
-        from distributed import Client
-    except ImportError as error:
-        raise MissingExtra("--engine dask", extra="dask") from error
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about versions and sizes, for people who wrote the graph
-        try:
-            client: Any = Client(address, timeout=SECONDS, set_as_default=False)  # type: ignore[no-untyped-call]
-        except (OSError, TimeoutError, ValueError) as error:
-            raise DeployError(
-                f"the Dask scheduler at {address} does not answer ({type(error).__name__}): start it, or correct the "
-                "setting dask_scheduler."
-            ) from error
-        with client:
-            count = _checked(client, address)
-            yield _engine(client, address, model, count)
+    address = str(client.scheduler.address)
+    return _engine(client, address, model, _checked(client, address))
 
 
 def _checked(client: Any, address: str) -> int:

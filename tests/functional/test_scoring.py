@@ -163,6 +163,6 @@ def test_a_cluster_gives_what_one_machine_gives(project: Project, scheduler: str
 
 def test_a_cluster_that_is_not_there_is_told(project: Project) -> None:
     project.environment["NBPROD_DASK_SCHEDULER"] = "tcp://127.0.0.1:9"
-    done = project.nbprod("score", "toy", "new.csv", "nowhere.csv", "--engine", "dask", code=7)
+    done = project.nbprod("score", "toy", "new.csv", "nowhere.csv", "--engine", "dask", code=3)
     assert "the Dask scheduler at tcp://127.0.0.1:9 does not answer" in done.stderr.splitlines()[-1]
     assert not (project.root / "nowhere.csv").exists()

@@ -15,7 +15,7 @@ import pytest
 
 from nbprod.config import Project, Settings
 from nbprod.errors import ArtifactError, RunError, UsageError
-from nbprod.lifecycle import partitions
+from nbprod.lifecycle import cluster, partitions
 from nbprod.lifecycle.observed import Model, Observation
 from nbprod.lifecycle.partitions import files_of, from_files, on_dask
 from nbprod.lifecycle.workspace import Workspace, open_workspace
@@ -138,8 +138,8 @@ def window_of(project: Project) -> Window | None:
 def test_a_scheduler_must_be_set_and_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match=r"set `dask_scheduler` in \[tool.nbprod\], or NBPROD_DASK_SCHEDULER"):
         window_of(Project(root=tmp_path, settings=Settings()))
-    monkeypatch.setattr(partitions, "PATIENCE", 0.2)
-    with pytest.raises(RunError, match=r"the Dask scheduler at tcp://127\.0\.0\.1:9 does not answer: is it running\?"):
+    monkeypatch.setattr(cluster, "PATIENCE", 0.2)
+    with pytest.raises(RunError, match=r"the Dask scheduler at tcp://127\.0\.0\.1:9 does not answer \(\w+\): start it"):
         window_of(Project(root=tmp_path, settings=Settings(dask_scheduler="tcp://127.0.0.1:9")))
     with pytest.raises(UsageError, match="is no address of a Dask scheduler"):
         window_of(Project(root=tmp_path, settings=Settings(dask_scheduler="nonsense://x")))
