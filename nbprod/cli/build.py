@@ -18,15 +18,17 @@ from nbprod.cli.options import as_json
     "--base", default="", metavar="IMAGE[@DIGEST]", help="The image to build on; with its digest it is pinned."
 )
 @click.option("--kubernetes", flag_value="yes", default="no", help="Put manifests in: Kustomize, and KServe.")
+@click.option("--tracing", flag_value="yes", default="no", help="Put in what sends traces: OpenTelemetry.")
 @as_json
-def command(ref: str, folder: str, *, wheels: str, base: str, kubernetes: str, as_json: bool) -> None:
+def command(ref: str, folder: str, *, wheels: str, base: str, kubernetes: str, tracing: str, as_json: bool) -> None:
     """Make FOLDER a bundle: the model and all that serves it, proven in a clean environment.
 
     The same version gives the same bytes. A bundle that does not answer the recorded example as recorded is not made.
     """
     from nbprod.lifecycle.build import Wanted, build
 
-    built = build(ref, Path(folder), Wanted.from_dict({"wheels": wheels, "base": base, "kubernetes": kubernetes}))
+    wanted = {"wheels": wheels, "base": base, "kubernetes": kubernetes, "tracing": tracing}
+    built = build(ref, Path(folder), Wanted.from_dict(wanted))
     if as_json:
         return render.document(built.to_dict())
     click.echo(f"{folder}  {built.manifest.ref}, sha256 {built.digest[:12]}, {built.manifest.packages} packages")

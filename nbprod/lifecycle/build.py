@@ -32,11 +32,13 @@ class Wanted(Fact):
         wheels: ``all`` to install without a network, ``own`` for nbprod's own wheel only.
         base: the image to build on; empty for the one of Python's version.
         kubernetes: whether manifests are in it.
+        tracing: whether it can send traces with OpenTelemetry.
     """
 
     wheels: Literal["own", "all"] = "own"
     base: str = ""
     kubernetes: Literal["yes", "no"] = "no"
+    tracing: Literal["yes", "no"] = "no"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +118,8 @@ def _packages(part: Path, version: ModelVersion, wanted: Wanted, *, interpreter:
     wheels = part / bundle.WHEELS
     wheels.mkdir()
     wheel = own_wheel(wheels)
-    text = lock.resolve(lock.needs(version.entry), lock.pins(version.entry), python=python)
+    extras = ("serve", "tracing") if wanted.tracing == "yes" else ("serve",)
+    text = lock.resolve(lock.needs(version.entry, extras=extras), lock.pins(version.entry), python=python)
     text = lock.with_wheel(text, wheel, sha256_file(wheel))
     (part / bundle.LOCK).write_text(text, encoding="utf-8")
     if wanted.wheels == "all":

@@ -12,7 +12,7 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import distributions, requires
 from pathlib import Path
@@ -52,16 +52,20 @@ class Package(Fact):
     hashes: tuple[str, ...] = ()
 
 
-def needs(entry: Mapping[str, Any]) -> tuple[str, ...]:
+def needs(entry: Mapping[str, Any], *, extras: Collection[str] = ("serve",)) -> tuple[str, ...]:
     """The requirements of a service, as PEP 508 writes them, sorted.
 
     A model that skops saved is loaded without MLflow, and one whose signature is of arrays without pandas.
+
+    Args:
+        extras: of nbprod, whose requirements are among them.
     """
     model = entry["model"]
     own = _own_requirements()
     # without the extras of others: a service asks no bucket over HTTP
     wanted = [re.sub(r"\[.*?\]", "", line) for line in own if _name(line) in SERVING and "extra ==" not in line]
-    wanted += [line.partition(";")[0].strip() for line in own if re.search(r"extra == ['\"]serve['\"]", line)]
+    for extra in extras:
+        wanted += [line.partition(";")[0].strip() for line in own if re.search(rf"extra == ['\"]{extra}['\"]", line)]
     left_out = set(MLFLOW) if model["serialization"] == "skops" else set()
     if not _has_columns(model):
         left_out |= set(TABLES)

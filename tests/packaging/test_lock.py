@@ -30,6 +30,11 @@ def test_a_model_that_skops_did_not_save_is_loaded_with_mlflow() -> None:
     assert "mlflow-skinny" in names(needs(entry(serialization="cloudpickle")))
 
 
+def test_traces_are_sent_by_what_was_asked_for() -> None:
+    more = names(needs(entry(), extras=("serve", "tracing"))) - names(needs(entry()))
+    assert more == {"opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-http"}
+
+
 def test_a_model_of_arrays_needs_no_pandas() -> None:
     tensor = {"inputs": [{"type": "tensor", "tensor-spec": {"dtype": "float64", "shape": [-1, 2]}}]}
     assert "pandas" not in names(needs(entry(signature=tensor, example=[[1.0, 2.0]])))
