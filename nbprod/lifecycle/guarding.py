@@ -81,7 +81,7 @@ def live(ref: str, metric: str, *, since: float, until: float) -> Live | None:
     It is asked of monitoring, window by window: a window counts where it ends in that time.
     """
     try:
-        report = monitor(ref, Request(since=datetime.fromtimestamp(since, UTC).isoformat())).report
+        report = monitor(ref, Request(since=datetime.fromtimestamp(since, UTC).isoformat(), keep="no")).report
     except NbprodError:  # nothing was recorded of it, or it has no profile
         return None
     return pooled(ref, metric, (window for window in report.windows if since < window.end and window.start < until))

@@ -55,7 +55,8 @@ def _health(work: Workspace, name: str) -> Health:
     now, problems = time.time(), list[str]()
     try:
         version = version_of(name, work)
-        report = kept.last(reports_folder(work, name), problems.append)
+        folder = reports_folder(work, name)
+        report = kept.last(folder, problems.append, of=version.digest) or kept.last(folder, problems.append)
     except NbprodError as error:
         return Health(name=name, status="ERROR", why=str(error))
     row = Health(

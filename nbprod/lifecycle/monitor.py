@@ -41,6 +41,7 @@ class Request:
         files, labels: files of new rows, and of what was true of them.
         predictions: folders or fsspec URLs in which the logs of all models are; empty for the project's own.
         engine: where files are counted: ``local``, or ``dask`` for the scheduler that the project sets.
+        keep: whether the report becomes the last that is known of the model.
     """
 
     since: str = ""
@@ -49,6 +50,7 @@ class Request:
     labels: tuple[str, ...] = ()
     predictions: tuple[str, ...] = ()
     engine: Literal["local", "dask"] = "local"
+    keep: Literal["yes", "no"] = "yes"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +93,7 @@ def version_of(name: str, work: Workspace) -> ModelVersion:
 
 
 def look_at(work: Workspace, version: ModelVersion, request: Request, *, now: float) -> Looked:
-    """Look at one version, and keep what is found; see `monitor`."""
+    """Look at one version; see `monitor`."""
     entry, problems = version.entry, list[str]()
     policy = _policy(entry, request)
     reference = read_profile(profile_bytes(work, version), file=f"{version.ref}: nbprod/profile.json")
@@ -128,9 +130,9 @@ def look_at(work: Workspace, version: ModelVersion, request: Request, *, now: fl
     subject = _subject(work, version, plan, gaps=gaps)
     timeline, checks = judged(subject, windows, now=now)
     report = replace(report, windows=timeline, checks=checks, status=overall(checks), problems=tuple(problems))
-    path = kept.keep(folder, report)
+    path = str(kept.keep(folder, report)) if request.keep == "yes" else ""
     current = used[-1].profile if used else None
-    return Looked(report=report, reference=plan.reference, current=current, kept=str(path), policy=policy)
+    return Looked(report=report, reference=plan.reference, current=current, kept=path, policy=policy)
 
 
 def _policy(entry: Mapping[str, Any], request: Request) -> MonitorPolicy:

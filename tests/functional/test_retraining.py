@@ -335,6 +335,8 @@ def test_a_promotion_after_which_live_metrics_fell_is_taken_back_by_watch(story:
     answered(project, "4", right=270)
     (kept,) = project.document("watch", "churn", "--once")
     assert kept["guarded"].startswith("keep: accuracy is 0.9 on 300 live rows, and was 0.9333 on 300 with churn/2")
+    (row,) = [row for row in project.document("models", "--health") if row["name"] == "churn"]
+    assert row["version"] == "4" and not row["why"].startswith("churn/2")  # the guard looked at that, too
     answered(project, "4", right=30)
     (look,) = project.document("watch", "churn", "--once", code=6)
     assert (look["state"], look["version"], look["code"]) == ("rolled back", "churn/4", 6)

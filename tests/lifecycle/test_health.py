@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from nbprod.lifecycle import monitor as looking
 from nbprod.lifecycle.workspace import Workspace
 from tests.lifecycle.test_monitor import file, version, work
 from tests.monitoring.made import rows
+from tests.predictions.made import NOON
 
 __all__ = ["work"]
 
@@ -37,6 +39,21 @@ def test_one_model_that_fails_does_not_stop_the_rest(
     assert broken.status == "ERROR"
     assert (churn.version, churn.owner, churn.status) == ("7", "the team", found.rows[1].status)
     assert churn.checked
+
+
+def test_health_is_that_of_the_version_it_names_whatever_was_looked_at_since(
+    work: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lifecycle, "_names", lambda _: ["churn"])
+    monkeypatch.setattr(lifecycle, "version_of", lambda *_: version())
+    other = replace(version(), version="6", digest="6" * 64)
+    assert looking.look_at(work, other, looking.Request(keep="no"), now=NOON).kept == ""
+    assert lifecycle.health()[0].why == "nobody looked at it yet."
+    looking.look_at(work, other, looking.Request(), now=NOON)
+    assert lifecycle.health()[0].why.startswith("churn/6 was looked at: ")
+    looking.look_at(work, version(), looking.Request(), now=NOON + 60)
+    looking.look_at(work, other, looking.Request(), now=NOON + 120)
+    assert "churn/6" not in lifecycle.health()[0].why
 
 
 def test_a_webhook_that_is_down_does_not_lose_the_report(work: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
