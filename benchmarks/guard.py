@@ -79,8 +79,8 @@ def main() -> None:
     options = parser.parse_args()
     drops = " | ".join(f"worse by {drop:.2f}" for drop in DROPS)
     text = f"| it looks | equal: taken back by chance | {drops} |\n|---|---|{'---|' * len(DROPS)}\n"
-    text += "\n".join(row(watch, runs=options.runs) for watch in WATCHES)
-    print(text)
+    text += "".join(f"{row(watch, runs=options.runs)}\n" for watch in WATCHES)
+    print(text, end="")
     if options.write:
         write(DOCS.with_name("retraining.md"), text, begin=BEGIN, end=END)
 

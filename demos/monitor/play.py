@@ -164,7 +164,7 @@ def spoken(here: World) -> str:
     bad = [check for check in report["checks"] if check["status"] in ("ALARM", "WARN")]
     bad.sort(key=lambda check: check["status"] != "ALARM")
     lines += [f"{c['status']} {c['area']} {c['name']}: {c['why']}" for c in bad[:3]]
-    return "\n".join(f"             {line}" for line in lines)
+    return "".join(f"             {line}\n" for line in lines)
 
 
 def play(root: Path, *, months: int, out: Any = sys.stdout) -> None:
@@ -196,7 +196,7 @@ def play(root: Path, *, months: int, out: Any = sys.stdout) -> None:
             print(f"{name}  {len(people):,} people  {look['status']:12} {look['state']}: {look['reason']}", file=out)
             if look["guarded"]:
                 print(f"             guard: {look['guarded']}", file=out)
-            print(spoken(here), file=out, flush=True)
+            print(end=spoken(here), file=out, flush=True)
     print("\n" + here.nbprod("history", "employment"), file=out)
     longest = answered.most_common(1)[0][0]
     here.nbprod("monitor", f"employment/{longest}", "--since", f"{months * 30 + 30}d", "--html", "monitor.html")
