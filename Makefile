@@ -45,7 +45,7 @@ demo: $(VENV)/.ready ## Run the example pipeline on real data and print the regi
 	$(BIN)/nbprod run pipelines/employment.yaml
 	$(BIN)/nbprod show employment
 
-demo-monitor: $(VENV)/.ready ## Play three years of monitoring, retraining and serving (about five minutes)
+demo-monitor: $(VENV)/.ready ## Play three years of monitoring, retraining and serving (about six minutes)
 	$(BIN)/python demos/monitor/play.py runs/demo-monitor
 
 test: check unit nbval functional ## Run all checks and all tests

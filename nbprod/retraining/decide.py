@@ -35,10 +35,11 @@ class Alarm(Fact):
     why: str
     status: str = "ALARM"
 
-    @property
-    def sentence(self) -> str:
-        """How a reason tells it."""
-        return f"{self.area} {self.name}: {self.why.rstrip('.')}"
+    def sentence(self, trigger: str) -> str:
+        """How the reason of a trigger tells it, saying nothing twice."""
+        place = self.name if self.area == trigger else f"{self.area} {self.name}"
+        told = self.why.startswith((f"{self.name} ", f"'{self.name}' ")) and place == self.name
+        return f"{trigger}: {self.why.rstrip('.')}" if told else f"{trigger}: {place}: {self.why.rstrip('.')}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +129,7 @@ def triggers(policy: RetrainPolicy, facts: Facts) -> Iterator[tuple[str, str]]:
         if name in policy.when and found:
             found.sort(key=lambda alarm: alarm.area not in BY_LABELS)
             more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-            yield name, f"{name}: {found[0].sentence}{more}"
+            yield name, f"{found[0].sentence(name)}{more}"
     age = facts.now - facts.registered
     if policy.age is not None and age >= policy.age:
         yield "age", f"age: {facts.champion} is {span(age)} old, and the policy allows {span(policy.age)}"

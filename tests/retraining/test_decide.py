@@ -42,6 +42,17 @@ def test_the_reason_names_the_alarm_and_counts_the_rest() -> None:
     assert found.reason == "alarm: performance accuracy: 0.70 is below 0.75 (and 1 more)."
 
 
+def test_the_reason_says_nothing_twice() -> None:
+    whole = replace(ACCURACY, why="accuracy is 0.70, below 0.75.")
+    for when, alarm, said in (
+        ("performance", whole, "performance: accuracy is 0.70, below 0.75."),
+        ("performance", ACCURACY, "performance: accuracy: 0.70 is below 0.75."),
+        ("drift", Alarm(area="drift", name="age", why="'age' drifted."), "drift: 'age' drifted."),
+        ("alarm", whole, "alarm: performance accuracy: accuracy is 0.70, below 0.75."),
+    ):
+        assert decide(RetrainPolicy(when=(when,), age=None), replace(FACTS, alarms=(alarm,))).reason == said
+
+
 def test_a_stale_model_waits_for_the_cool_down_and_not_longer() -> None:
     facts, policy = replace(FACTS, alarms=(ACCURACY,), last=NOW - 6 * DAY), RetrainPolicy(cool_down=7 * DAY)
     found = decide(policy, facts)
