@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.functional.conftest import Make
-from tests.functional.project import Project
+from tests.functional.project import Project, parameters
 from tests.functional.servers import free_port, mlflow_server
 
 pytestmark = pytest.mark.slow
@@ -65,6 +65,41 @@ def _promoted_and_seen_by_others(project: Project, colleague: Project, server: s
     assert found["failed"] is False
     refused = other.nbprod("promote", "served/1", "--override", "gates", "--reason", "again", code=2).stderr
     assert "champion points at served/1 already" in refused
+
+
+PEOPLE = """
+import pandas as pd
+from sklearn.linear_model import LinearRegression
+
+import nbprod
+
+rows = pd.read_csv(raw)
+nbprod.log_model(LinearRegression().fit(rows[["age"]], rows["spent"]), example=rows[["age"]])
+"""
+
+CHURN = """
+name: people
+stages:
+  train: {notebook: train.ipynb, inputs: {raw: people.csv}}
+model: {name: people, from: train.model, data: {train: people.csv}, target: spent}
+"""
+
+
+def test_an_erasure_lies_with_the_server_and_binds_whoever_shares_it(make_project: Make, server: str) -> None:
+    made, colleague = make_project("people"), make_project("others")
+    project = Project(made.root, {**made.environment, "MLFLOW_TRACKING_URI": server})
+    project.write("pipelines/people.yaml", CHURN)
+    project.write("people.csv", "who,age,spent\n" + "".join(f"C-{n},{20 + n},{n}.5\n" for n in range(40)))
+    project.write("people.csv.card.yaml", "license: internal\npersonal: [age]\nsubject: who\n")
+    project.notebook("train.ipynb", parameters("raw = ''"), PEOPLE)
+    project.nbprod("run")
+    project.write("asked.txt", "C-7\n")
+    project.nbprod("subject", "erase", "--file", "asked.txt", "--reason", "asked in March")
+    assert "still holds a subject who is erased" in project.nbprod("run", code=2).stderr
+    other = Project(colleague.root, {**colleague.environment, "MLFLOW_TRACKING_URI": server})
+    other.write("pipelines/README", "")
+    refused = other.nbprod("promote", "people/1", "--override", "gates", "--reason", "mine", code=6).stderr
+    assert "no alias moves to people/1" in refused
 
 
 def test_a_server_that_does_not_answer_is_an_error_after_which_nothing_is_lost(make_project: Make) -> None:
