@@ -69,7 +69,7 @@ def verified(folder: Path, entry: Mapping[str, Any], *, ref: str, pin: str = PIN
             "unpinned": f"signed with the key {found.key}, which is not pinned: {pin}, if you know whose it is.",
             "revoked": f"signed with the key {found.key}, which was revoked.",
         }.get(found.state, f"not what was signed: {' '.join(found.problems)}")
-        raise ArtifactError(f"{ref} is not served, because it is {why}")
+        raise ArtifactError(f"{ref} is not loaded, because it is {why}")
     for name, sha256 in entry["model"]["files"].items():
         path = folder / name
         if not path.is_file() or sha256_file(path) != sha256:
@@ -116,7 +116,7 @@ def prepare(model: Any, source: Source, limits: Limits) -> Any:
     predict, proba, classes = _methods(model)
     proof = prove([p for p in (predict, proba) if p], shaper, example_rows(source.entry, signature))
     if not proof.rows:
-        raise DeployError(f"{source.ref} is not served: {proof.why}")
+        raise DeployError(f"{source.ref} is not used: {proof.why}")
     return Served(
         name=source.name, version=source.version, digest=source.digest, entry=source.entry, signature=signature,
         decoder=Decoder(signature, limits), shaper=shaper, proof=proof, predict=predict, proba=proba, classes=classes,

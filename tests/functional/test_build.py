@@ -138,7 +138,7 @@ def test_a_version_of_a_stranger_is_not_built(project: Project, built: Any, tmp_
 def test_a_bundle_of_a_stranger_is_served_once_its_keys_are_named(project: Project, built: Any, tmp_path: Path) -> None:
     own = str(tmp_path / "keys")
     said = project.call(*PROGRAM, "serve", "bundle", "--port", "0", code=4, NBPROD_KEYS=own).stderr
-    assert "line/1 is not served, because it is signed with the key" in said
+    assert "line/1 is not loaded, because it is signed with the key" in said
     (advice,) = re.findall(
         r"which is not pinned: (NBPROD_KEYS=\S+), or nbprod keys --pin, if you know whose it is", said
     )

@@ -63,7 +63,7 @@ def test_a_pickled_version_is_served_because_a_pinned_key_signed_it(project: Pro
 def test_a_pickled_version_of_a_stranger_is_refused_and_not_loaded(project: Project, tmp_path: Path) -> None:
     arguments = (*PROGRAM, "serve", "rule/1", "--port", "0")
     said = project.call(*arguments, code=4, NBPROD_KEYS=str(tmp_path / "keys")).stderr
-    assert "rule/1 is not served, because it is signed with the key" in said
+    assert "rule/1 is not loaded, because it is signed with the key" in said
     assert "which is not pinned: nbprod keys --pin" in said
 
 
