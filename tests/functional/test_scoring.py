@@ -107,7 +107,11 @@ def test_bad_rows_end_it_or_are_set_aside(project: Project) -> None:
     [
         (("toy@champion", "new.csv", "x.csv"), 7, "the model 'toy' has no alias 'champion'"),
         (("toy", "new.csv", "train.csv"), 2, "train.csv: is there already: move it away, name another, or say --over"),
-        (("toy", "new.csv", "x.csv", "--engine", "dask"), 2, "NBPROD_DASK_SCHEDULER=tcp://HOST:8786"),
+        (
+            ("toy", "new.csv", "x.csv", "--engine", "dask"),
+            2,
+            "set `dask_scheduler` in [tool.nbprod], or NBPROD_DASK_SCHEDULER",
+        ),
         (("runs/", "new.csv", "x.csv"), 2, "no bundle and no registered one"),
     ],
 )
