@@ -109,6 +109,15 @@ class Bench:
         """
         return sound_log(self.registry, self.champion.name, self.keys).lines
 
+    def shadow(self) -> tuple[ModelVersion, AuditLine] | None:
+        """The challenger that waits in the champion's shadow, and the line with which that began.
+
+        One that was deleted meanwhile waits no more.
+        """
+        begun = waiting(self.lines())
+        known = known_versions(self.work) if begun else ()
+        return next(((item, begun) for item in known if begun and item.ref == f"{begun.model}/{begun.version}"), None)
+
 
 def retrain(asking: Asking, *, tell: Callable[[str], None] = lambda line: None) -> Retrained:
     """Retrain a model, if it is asked for now, or stale.
@@ -132,9 +141,8 @@ def retrain(asking: Asking, *, tell: Callable[[str], None] = lambda line: None) 
             bench = Bench(work=work, registry=registry, champion=champion, policy=policy or RetrainPolicy())
             if free == "no" and asking.acting == "yes":
                 return _said(bench, "busy", Decision(act="wait", reason="another retraining of it is running."))
-            begun = waiting(bench.lines()) if asking.when == "if_stale" else None
-            if begun is not None:
-                return _after_shadow(bench, begun, asking)
+            if asking.when == "if_stale" and (found := bench.shadow()):
+                return _after_shadow(bench, *found, asking)
             decision = _decided(bench, asking)
             if decision.act != "retrain" or asking.acting == "no":
                 state: State = "would" if decision.act == "retrain" else decision.act
@@ -222,7 +230,8 @@ def _made(bench: Bench, tell: Callable[[str], None]) -> Made:
     known = {version.ref: version for version in known_versions(bench.work)}
     policy, onward = replace(bench.policy, data={}), ""
     for ref in again.affected:
-        tell(f"building {ref} again without the subject, from {again.start if not onward else 'the one before'}")
+        before = "the one before" if onward else again.start or "nothing"
+        tell(f"building {ref} again without the subject, from {before}")
         made = make(bench.work, bench.registry, known[ref], policy, scratch=scratch, onward=onward)
         onward = _registered(bench, made).digest
     return made
@@ -253,10 +262,8 @@ def _challenged(bench: Bench, decision: Decision, made: Made) -> Retrained:
     return _said(bench, "promoted", replace(decision, reason=said), notes=notes, **more)
 
 
-def _after_shadow(bench: Bench, begun: AuditLine, asking: Asking) -> Retrained:
+def _after_shadow(bench: Bench, version: ModelVersion, begun: AuditLine, asking: Asking) -> Retrained:
     """Compare the challenger that waits in the shadow with the champion, and promote it, refuse it, or let it wait."""
-    known = {version.ref: version for version in known_versions(bench.work)}
-    version = known[f"{begun.model}/{begun.version}"]
     found = paired(bench.work, bench.champion, version, since=moment(begun.time))
     act, said = weigh(found, over=time.time() - moment(begun.time) >= bench.policy.shadow)
     decision = Decision(act="retrain", trigger="shadow", reason=said)

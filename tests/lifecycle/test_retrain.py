@@ -5,13 +5,19 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from nbprod.entities import ModelVersion
 from nbprod.errors import ArtifactError
+from nbprod.evidence.audit import AuditLine
+from nbprod.lifecycle import retrain as retraining
 from nbprod.lifecycle.recipe import branch, tip
-from nbprod.lifecycle.retrain import alone
+from nbprod.lifecycle.retrain import Bench, alone
+from nbprod.lifecycle.shadowing import BEGUN
 from nbprod.lifecycle.workspace import open_workspace
+from nbprod.retraining.policy import RetrainPolicy
 
 HOLD = """
 import sys, time
@@ -58,3 +64,22 @@ def test_the_code_of_a_branch_is_its_tip_in_a_folder_of_its_own(tmp_path: Path) 
     assert not (tmp_path / "into").exists()
     with pytest.raises(ArtifactError, match="there is no branch 'gone'"):
         tip(project, "gone")
+
+
+def test_a_challenger_that_was_deleted_waits_in_the_shadow_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = AuditLine(
+        seq=1, time="2026-05-28T12:00:00Z", key="", user="", action=BEGUN, model="churn", version="2"
+    )  # fmt: skip
+
+    class Waiting(Bench):
+        def lines(self) -> tuple[AuditLine, ...]:
+            return (begun,)
+
+    nowhere: Any = None
+    champion = ModelVersion(name="churn", version="1")
+    bench = Waiting(work=nowhere, registry=nowhere, champion=champion, policy=RetrainPolicy(), keys=nowhere)
+    challenger = ModelVersion(name="churn", version="2")
+    monkeypatch.setattr(retraining, "known_versions", lambda _: (champion, challenger))
+    assert bench.shadow() == (challenger, begun)
+    monkeypatch.setattr(retraining, "known_versions", lambda _: (champion,))
+    assert bench.shadow() is None
