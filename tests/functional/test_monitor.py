@@ -47,6 +47,7 @@ model:
   owner: the team
 monitor:
   window: 1h
+  gaps: ignore  # the hour may be over while a test looks
   performance: {floor: {accuracy: 0.6}}
 """
 
