@@ -162,14 +162,23 @@ def _limited(found: pa.Array, column: Column) -> Found:
 
 
 def _moments(column: Column, found: pa.Array) -> Found:
-    """Without a zone, which is UTC where one is given."""
+    """Without a zone, which is UTC where one is given; those that a table cannot hold are bad."""
     import pyarrow as pa
+    import pyarrow.compute as pc
 
     if pa.types.is_string(found.type):
         return _of_text(column, found)
-    return found.cast(
+    own = pa.timestamp("us")
+    found = found.cast(
         pa.timestamp("us", found.type.tz if pa.types.is_timestamp(found.type) else None), safe=False
-    ).cast(pa.timestamp("us")), None
+    ).cast(own)
+    outside = pc.or_(
+        pc.less(found, pa.scalar(types.EARLIEST, own)), pc.greater_equal(found, pa.scalar(types.LATEST, own))
+    )
+    wrong = pc.fill_null(outside, False)
+    if not pc.any(wrong).as_py():
+        return found, None
+    return pc.if_else(wrong, None, found), wrong.to_numpy(zero_copy_only=False)
 
 
 def _bytes(column: Column, found: pa.Array) -> Found:
