@@ -21,8 +21,8 @@ SCALARS: dict[str, Any] = {
 WORDS = {
     "boolean": "true or false", "integer": "whole number of 32 bits", "long": "whole number of 64 bits",
     "float": "number of 32 bits", "double": "number", "string": "text", "binary": "bytes as base64 text",
-    "datetime": "date and time as ISO 8601 text from 1677-09-22 to 2262-04-10", "array": "list", "object": "object", "map": "object",
-    "any": "any value",
+    "datetime": "date and time as ISO 8601 text from 1677-09-22 to 2262-04-10",
+    "array": "list", "object": "object", "map": "object", "any": "any value",
 }  # fmt: skip
 
 
