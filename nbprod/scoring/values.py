@@ -81,7 +81,7 @@ def checked(column: Column, values: pa.ChunkedArray, *, csv: bool) -> Values:
 
     Args:
         values: of a type that it may have; see `may_hold`.
-        csv: whether it is text in which an empty cell is a missing value.
+        csv: whether it is text, in which an empty cell is what `nbprod.serving.cells.cell` says.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -95,7 +95,8 @@ def checked(column: Column, values: pa.ChunkedArray, *, csv: bool) -> Values:
     if pa.types.is_null(found.type):
         array, wrong = found.cast(own), None
     elif csv:
-        text = found if column.type == "string" else pc.if_else(pc.equal(found, ""), None, found)
+        must = column.type == "string" and column.required
+        text = found if must else pc.if_else(pc.equal(found, ""), None, found)
         array, wrong = _of_text(column, text)
     else:
         if _is_view(found.type) or pa.types.is_large_string(found.type):

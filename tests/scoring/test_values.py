@@ -55,6 +55,14 @@ def test_cells_of_csv_are_what_the_service_reads(kind: str, required: bool, text
     assert found.values.type == arrow_type(kind)
 
 
+@pytest.mark.parametrize(("required", "expected"), [(False, ["a", None]), (True, ["a", ""])])
+def test_an_empty_cell_of_text_is_missing_where_it_may_be(required: bool, expected: list[Any]) -> None:
+    own = column("string", required=required)
+    found = checked(own, pa.chunked_array([["a", ""]], pa.string()), csv=True)
+    assert (plain(found.values), told(found)) == (expected, [False, False])
+    assert [cell(own, text) for text in ("a", "")] == expected
+
+
 NUMPY = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float32", "float64")
 
 
