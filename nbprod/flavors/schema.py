@@ -28,7 +28,8 @@ def signature_of(example: Any, answer: Any) -> Any:
     """MLflow's signature for rows like ``example`` and answers like ``answer``.
 
     Columns of tables are required where no value is missing. Integer columns are declared as such on purpose: MLflow
-    takes floats for them only if nothing is lost, and refuses integers where floats are declared.
+    takes floats for them only if nothing is lost, and refuses integers where floats are declared. Those with missing
+    values (``Int64``) are declared as floats, since JSON and MLflow have no integer that is missing.
     """
     from mlflow.models import ModelSignature
 
@@ -53,12 +54,14 @@ def _schema(data: Any) -> Any:
         for name, dtype in data.dtypes.items()
         if getattr(dtype, "kind", "") in "iu"
     }
+    gaps = {name for name in integers if data[name].isna().any()}
+    integers |= dict.fromkeys(gaps, DataType.double)
     others = data.drop(columns=list(integers))
     inferred = (
         dict(zip(others.columns, infer_signature(others).inputs.inputs, strict=True)) if len(others.columns) else {}
     )
     columns = [
-        inferred[name] if name in inferred else ColSpec(integers[name], name=name, required=not data[name].isna().any())
+        inferred[name] if name in inferred else ColSpec(integers[name], name=name, required=name not in gaps)
         for name in data.columns
     ]
     return Schema(columns)

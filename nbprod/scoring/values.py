@@ -81,7 +81,7 @@ def checked(column: Column, values: pa.ChunkedArray, *, csv: bool) -> Values:
 
     Args:
         values: of a type that it may have; see `may_hold`.
-        csv: whether it is text in which an empty cell is a missing value.
+        csv: whether it is text, in which an empty cell is what `nbprod.serving.cells.cell` says.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -95,7 +95,8 @@ def checked(column: Column, values: pa.ChunkedArray, *, csv: bool) -> Values:
     if pa.types.is_null(found.type):
         array, wrong = found.cast(own), None
     elif csv:
-        text = found if column.type == "string" else pc.if_else(pc.equal(found, ""), None, found)
+        must = column.type == "string" and column.required
+        text = found if must else pc.if_else(pc.equal(found, ""), None, found)
         array, wrong = _of_text(column, text)
     else:
         if _is_view(found.type) or pa.types.is_large_string(found.type):
@@ -162,14 +163,23 @@ def _limited(found: pa.Array, column: Column) -> Found:
 
 
 def _moments(column: Column, found: pa.Array) -> Found:
-    """Without a zone, which is UTC where one is given."""
+    """Without a zone, which is UTC where one is given; those that a table cannot hold are bad."""
     import pyarrow as pa
+    import pyarrow.compute as pc
 
     if pa.types.is_string(found.type):
         return _of_text(column, found)
-    return found.cast(
+    own = pa.timestamp("us")
+    found = found.cast(
         pa.timestamp("us", found.type.tz if pa.types.is_timestamp(found.type) else None), safe=False
-    ).cast(pa.timestamp("us")), None
+    ).cast(own)
+    outside = pc.or_(
+        pc.less(found, pa.scalar(types.EARLIEST, own)), pc.greater_equal(found, pa.scalar(types.LATEST, own))
+    )
+    wrong = pc.fill_null(outside, False)
+    if not pc.any(wrong).as_py():
+        return found, None
+    return pc.if_else(wrong, None, found), wrong.to_numpy(zero_copy_only=False)
 
 
 def _bytes(column: Column, found: pa.Array) -> Found:

@@ -14,12 +14,14 @@ from nbprod.serving.signature import Column
 
 
 def cell(column: Column, text: str | None) -> Any:
-    """A cell as a value of its column; None where it is missing, which an empty cell is, unless the column is text.
+    """A cell as a value of its column; None where it is missing.
+
+    An empty cell is missing, as pandas writes and reads it, unless the column is text of which none may be missing.
 
     Raises:
         ValueError: it is none; the message says nothing of the value.
     """
-    if text is None or (text == "" and column.type != "string"):
+    if text is None or (text == "" and not (column.type == "string" and column.required)):
         if column.required:
             raise ValueError(f"expected {types.word(column)}")
         return None

@@ -105,9 +105,7 @@ class Shaper:
         if kind in NUMBERS:
             return np.array(values, dtype="float32" if kind == "float" else "float64")
         if kind == "string":
-            return pd.Series(
-                list(values), dtype=None if not missing or any(v is not None for v in values) else "object"
-            )
+            return pd.Series(list(values), dtype=pd.Series([""]).dtype)  # also where all are missing: None is no NaN
         found = np.empty(len(values), dtype=object)
         found[:] = values
         return found

@@ -133,7 +133,7 @@ class Invocations:
         return Asked(matrix=found)
 
     def csv(self, body: bytes) -> Asked:
-        """The rows of a CSV body whose first line names the columns; an empty cell is a missing value.
+        """The rows of a CSV body whose first line names the columns; see `cell`.
 
         Raises:
             Refused: it is none, or does not fit the signature.

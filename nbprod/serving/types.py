@@ -21,9 +21,14 @@ SCALARS: dict[str, Any] = {
 WORDS = {
     "boolean": "true or false", "integer": "whole number of 32 bits", "long": "whole number of 64 bits",
     "float": "number of 32 bits", "double": "number", "string": "text", "binary": "bytes as base64 text",
-    "datetime": "date and time as ISO 8601 text", "array": "list", "object": "object", "map": "object",
-    "any": "any value",
+    "datetime": "date and time as ISO 8601 text from 1677-09-22 to 2262-04-10",
+    "array": "list", "object": "object", "map": "object", "any": "any value",
 }  # fmt: skip
+
+
+EARLIEST, LATEST = datetime(1677, 9, 22), datetime(2262, 4, 11)
+"""Dates of tables are in nanoseconds, which 64 bits can count from the first of these to before the second one; NumPy
+turns others, such as 9999-12-31, silently into some date between them."""
 
 
 def list_of(own: Any) -> Any:
@@ -92,6 +97,10 @@ def _element(dtype: str) -> Any:
 
 
 def moment(text: str) -> datetime:
-    """A date and time, without its zone, which is UTC where one is given; ValueError if it is none."""
+    """A date and time, without its zone, which is UTC where one is given; ValueError if it is none or out of range."""
     found = datetime.fromisoformat(text)
-    return found if found.tzinfo is None else found.astimezone(UTC).replace(tzinfo=None)
+    if found.tzinfo is not None:
+        found = found.astimezone(UTC).replace(tzinfo=None)
+    if not EARLIEST <= found < LATEST:
+        raise ValueError("out of range")
+    return found

@@ -54,8 +54,13 @@ def read_keys(file: Path) -> dict[bytes, str]:
     """
     try:
         lines = file.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        raise UsageError(
+            "there is no such file of API keys: make it with --api-key-file FILE --add-key NAME.", file=str(file)
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"the file of API keys cannot be read ({error}).", file=str(file)) from error
+        why = getattr(error, "strerror", None) or "it is not UTF-8"
+        raise UsageError(f"the file of API keys cannot be read ({why}): name another.", file=str(file)) from error
     found: dict[bytes, str] = {}
     for number, line in enumerate(lines, 1):
         text = line.strip()

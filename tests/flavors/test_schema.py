@@ -70,6 +70,14 @@ def test_every_integer_type_is_declared_without_a_warning(dtype: Any, expected: 
     assert (column["type"], column["required"]) == (expected, True)
 
 
+def test_integers_of_which_some_are_missing_are_declared_as_floats() -> None:
+    table = pd.DataFrame({"n": pd.array([1, None], dtype="Int64"), "m": pd.array([1, 2], dtype="Int64")})
+    assert inputs(table) == [
+        {"type": "double", "name": "n", "required": False},
+        {"type": "long", "name": "m", "required": True},
+    ]
+
+
 def test_an_array_is_a_tensor() -> None:
     (tensor,) = inputs(np.zeros((3, 2)))
     assert tensor["tensor-spec"] == {"dtype": "float64", "shape": (-1, 2)}

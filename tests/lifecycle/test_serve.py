@@ -19,7 +19,7 @@ from nbprod.lifecycle.serve import Wish, check_wish, is_loopback, read_canary
         ({"host": "192.0.2.1"}, "callers need keys"),
         ({"certificate": Path("cert.pem")}, "belong together"),
         ({"private_key": Path("key.pem")}, "belong together"),
-        ({"api_keys": Path("missing.txt")}, "cannot be read"),
+        ({"api_keys": Path("missing.txt")}, "there is no such file of API keys"),
         ({"canary": "churn/4"}, "between 0% and 100%"),
         ({"canary": "churn/4=100%"}, "between 0% and 100%"),
         ({"canary": "churn/4=0.1"}, "between 0% and 100%"),

@@ -55,6 +55,14 @@ def test_cells_of_csv_are_what_the_service_reads(kind: str, required: bool, text
     assert found.values.type == arrow_type(kind)
 
 
+@pytest.mark.parametrize(("required", "expected"), [(False, ["a", None]), (True, ["a", ""])])
+def test_an_empty_cell_of_text_is_missing_where_it_may_be(required: bool, expected: list[Any]) -> None:
+    own = column("string", required=required)
+    found = checked(own, pa.chunked_array([["a", ""]], pa.string()), csv=True)
+    assert (plain(found.values), told(found)) == (expected, [False, False])
+    assert [cell(own, text) for text in ("a", "")] == expected
+
+
 NUMPY = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float32", "float64")
 
 
@@ -100,6 +108,9 @@ def test_numbers_of_parquet_are_held_to_the_rules_of_json(data: st.DataObject) -
         ("datetime", pa.array([1], pa.date32()), [datetime(1970, 1, 2)], [False]),
         ("datetime", pa.array(["2020-01-02T01:00:00+01:00", "x", ""]), [datetime(2020, 1, 2), None, None],
          [False, True, True]),
+        ("datetime", pa.array([datetime(9999, 12, 31), datetime(2020, 1, 2), None]), [None, datetime(2020, 1, 2), None],
+         [True, False, True]),
+        ("datetime", pa.array(["9999-12-31", "2262-04-10"]), [None, datetime(2262, 4, 10)], [True, False]),
         ("long", pa.array([7, 10**20], pa.decimal128(38, 0)), [7, None], [False, True]),
         ("double", pa.array([2**60]), [float(2**60)], [False]),
         ("double", pa.nulls(2), [None, None], [True, True]),

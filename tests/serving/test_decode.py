@@ -6,12 +6,14 @@ import json
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nbprod.errors import DeployError
 from nbprod.serving.decode import Decoder
+from nbprod.serving.frames import Shaper
 from nbprod.serving.limits import Limits
 from nbprod.serving.refusal import Refused
 from nbprod.serving.signature import Column, Signature, read_signature
@@ -95,6 +97,19 @@ def test_dates_are_read_and_others_refused_with_their_place() -> None:
         own.predict(b'{"records":[{"a":"yesterday"}]}')
     assert caught.value.path == "$.records[0].a"
     assert "yesterday" not in caught.value.message
+
+
+@pytest.mark.parametrize("text", ["9999-12-31", "0001-01-01", "0001-01-01T00:00:00+02:00", "2262-04-11"])
+def test_dates_that_a_table_would_turn_into_others_are_refused(text: str) -> None:
+    with pytest.raises(Refused, match="from 1677-09-22 to 2262-04-10"):
+        decoder("datetime", required=False).predict(f'{{"records":[{{"a":"{text}"}}]}}'.encode())
+
+
+@pytest.mark.parametrize("text", ["1677-09-22", "2262-04-10T23:59:59.999999"])
+def test_dates_at_the_ends_of_the_range_reach_the_model_as_they_are(text: str) -> None:
+    own = decoder("datetime", required=False)
+    rows = own.predict(f'{{"records":[{{"a":"{text}"}}]}}'.encode()).rows
+    assert Shaper(own.signature).frame(rows)["a"][0] == pd.Timestamp(text)
 
 
 cells = st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**40), 2**40)

@@ -30,6 +30,14 @@ def test_a_key_whose_line_is_deleted_is_forgotten(tmp_path: Path) -> None:
     assert (keys.name_of(first), keys.name_of(second)) == (None, "bo")
 
 
+def test_a_file_that_is_missing_is_told_with_what_makes_it(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"nokeys.txt: there is no such file of API keys: make it with") as caught:
+        ApiKeys(tmp_path / "nokeys.txt")
+    assert "Errno" not in str(caught.value)
+    with pytest.raises(UsageError, match=r"cannot be read \(Is a directory\): name another"):
+        ApiKeys(tmp_path)
+
+
 def test_a_file_that_becomes_unreadable_leaves_the_keys_as_they_were(tmp_path: Path) -> None:
     file = tmp_path / "keys.txt"
     key = add_key(file, "ana")

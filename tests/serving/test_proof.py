@@ -37,6 +37,18 @@ def test_a_model_that_treats_tables_otherwise_gets_tables() -> None:
     assert "arrays get other answers" in found.why
 
 
+def test_a_text_that_is_missing_is_the_same_alone_as_beside_others() -> None:
+    shaper = Shaper(Signature(columns=(Column(name="a", type="string", detail={}, required=False),)))
+    alone, beside = shaper.frame([(None,)]), shaper.frame([("x",), (None,)])
+    assert alone["a"].dtype == beside["a"].dtype
+    assert repr(alone["a"][0]) == repr(beside["a"][1])
+
+    def predict(table: Any) -> Any:  # a OneHotEncoder, too, tells None from NaN
+        return np.array([str(value) for value in table["a"]])
+
+    assert prove([predict], shaper, [("x",), (None,)]).batches
+
+
 def test_a_model_that_compares_rows_with_each_other_is_asked_alone() -> None:
     found = proof(lambda rows: np.asarray(rows)[:, 0] - np.asarray(rows)[:, 0].mean())
     assert (found.arrays, found.batches) == (True, False)
