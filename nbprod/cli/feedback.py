@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import click
@@ -51,6 +52,7 @@ def _print(told: Told) -> None:
             click.echo(f"{count:>8,}  {what}")
     for conflict in told.examples:
         row = "" if conflict.row is None else f" row {conflict.row}"
-        click.echo(f"          {conflict.request}{row} {conflict.name or 'truth'}: {', '.join(conflict.values)}")
+        values = ", ".join(json.dumps(json.loads(value), ensure_ascii=False) for value in conflict.values)
+        click.echo(f"          {conflict.request}{row} {conflict.name or 'truth'}: {values}")
     for problem in told.problems:
         click.echo(f"{click.style('warning:', fg='yellow', bold=True)} {problem}", err=True)

@@ -67,8 +67,9 @@ def authorize(headers: dict[str, bytes], keys: ApiKeys | None) -> str:
     given = text[7:].strip() if text[:7].lower() == "bearer " else headers.get("key", b"").decode("latin-1")
     name = keys.name_of(given) if given else None
     if name is None:
+        wrong = "this API key is none of this service's" if given else "this service needs an API key"
         raise Refused(
-            "this service needs an API key: send it as `Authorization: Bearer KEY`.",
+            f"{wrong}: send one as `Authorization: Bearer KEY`.",
             status=401,
             headers=(("www-authenticate", "Bearer"),),
         )

@@ -302,6 +302,22 @@ def test_keys_are_asked_for_everywhere_but_for_health(tmp_path: Path) -> None:
     assert {record.key for record in logged(tmp_path / "log")} == {"ana"}
 
 
+def test_a_wrong_key_is_told_from_none(tmp_path: Path) -> None:
+    from nbprod.trust.callers import add_key
+
+    file = tmp_path / "keys.txt"
+    add_key(file, "ana")
+
+    async def story(client: Client) -> list[str]:
+        wrong = {**asgi.JSON_HEADERS, "x-api-key": "nbp_wrong"}
+        return [(await client.post("/predict", {}, headers)).json["error"] for headers in (asgi.JSON_HEADERS, wrong)]
+
+    assert run(tmp_path / "log", numbers(), story, keys=file) == [
+        "this service needs an API key: send one as `Authorization: Bearer KEY`.",
+        "this API key is none of this service's: send one as `Authorization: Bearer KEY`.",
+    ]
+
+
 def test_a_shadow_scores_under_the_same_id_and_nobody_sees_it(tmp_path: Path) -> None:
     async def story(client: Client) -> Got:
         got = await client.post("/predict", {"records": [ROW]})
