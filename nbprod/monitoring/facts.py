@@ -145,8 +145,9 @@ class MonitorReport(Fact):
         if self.status == "OK" or not bad:
             return f"{len(self.checks)} checks, nothing is wrong."
         more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
-        name = "" if f"'{bad[0].name}'" in bad[0].why else f" {bad[0].name}"
-        return f"{bad[0].area}{name}: {bad[0].why}{more}"
+        why = bad[0].why.removesuffix(".")
+        name = "" if f"'{bad[0].name}'" in why or why.startswith(f"{bad[0].name} ") else f" {bad[0].name}"
+        return f"{bad[0].area}{name}: {why}{more}."
 
 
 def worst(statuses: Iterable[Status], *, default: Status = "INSUFFICIENT") -> Status:

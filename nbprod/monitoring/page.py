@@ -99,10 +99,8 @@ def _checks(checks: Sequence[Check]) -> str:
 
 def _said(check: Check) -> str:
     """What was found, with its name once."""
-    name, quoted = escape(check.name), f"'{check.name}'"
-    if check.why.startswith(quoted):
-        return f"<b>{name}</b>{escape(check.why.removeprefix(quoted))}"
-    return f"<b>{name}</b> {escape(check.why)}"
+    said = check.why.removeprefix(f"'{check.name}'").removeprefix(f"{check.name} ")
+    return f"<b>{escape(check.name)}</b> {escape(said.lstrip())}"
 
 
 def _rank(check: Check) -> int:

@@ -256,4 +256,7 @@ def test_a_report_says_its_worst_in_a_sentence() -> None:
         checks=(Check(area="drift", name="age", status="ALARM", why="it drifted."),),
     )  # fmt: skip
     assert report.sentence == "drift age: it drifted."
+    said = tuple(replace(report.checks[0], why=why) for why in ("'age' drifted.", "age is too high."))
+    assert replace(report, checks=said).sentence == "drift: 'age' drifted (and 1 more)."
+    assert replace(report, checks=said[1:]).sentence == "drift: age is too high."
     assert MonitorReport.from_dict(report.to_dict()) == report
