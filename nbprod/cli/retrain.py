@@ -45,7 +45,7 @@ def describe(found: Retrained) -> None:
 
     if found.results:
         print_results(found.results)
-    shown = click.style(found.state, fg=WORDS[found.state], bold=True)
+    shown = click.style("would retrain" if found.state == "would" else found.state, fg=WORDS[found.state], bold=True)
     click.echo(f"{found.name}: {shown}: {found.reason}")
     for note in found.notes:
         click.echo(f"note: {note}", err=True)
