@@ -5,13 +5,17 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from nbprod.errors import ArtifactError
+from nbprod.errors import ArtifactError, UsageError
+from nbprod.lifecycle import retrain as module
 from nbprod.lifecycle.recipe import branch, tip
-from nbprod.lifecycle.retrain import alone
+from nbprod.lifecycle.retrain import Asking, alone, retrain
 from nbprod.lifecycle.workspace import open_workspace
+from nbprod.retraining.decide import Decision
 
 HOLD = """
 import sys, time
@@ -58,3 +62,23 @@ def test_the_code_of_a_branch_is_its_tip_in_a_folder_of_its_own(tmp_path: Path) 
     assert not (tmp_path / "into").exists()
     with pytest.raises(ArtifactError, match="there is no branch 'gone'"):
         tip(project, "gone")
+
+
+@pytest.mark.parametrize("text", ["churn/1", "churn@challenger"])
+def test_only_the_champion_is_retrained_so_no_other_version_can_be_named(text: str) -> None:
+    with pytest.raises(UsageError, match=f"name the model alone: churn, not {text}"):
+        retrain(Asking(name=text))
+
+
+def test_what_failed_is_told_with_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    bench: Any = SimpleNamespace(
+        champion=SimpleNamespace(ref="churn/1", name="churn"), lines=tuple, note=lambda *words: told.append(words[-1])
+    )
+
+    def no(*_: object) -> None:
+        raise ArtifactError("is a pattern that fits no file yet: bring the new data.", file="data/*.csv")
+
+    monkeypatch.setattr(module, "_made", no)
+    found = module._retrained(bench, Decision(act="retrain", reason="asked."), told.append)
+    assert found.reason == told[-1] == "data/*.csv: is a pattern that fits no file yet: bring the new data."
