@@ -35,7 +35,7 @@ def command(name: str, file: str, truth: str | None, outcomes: tuple[str, ...], 
         render.document(told.to_dict())
         return
     _print(told)
-    render.next_step(render.shell("nbprod", "show", told.model))
+    render.next_step(render.shell("nbprod", "monitor", told.model))
 
 
 def _print(told: Told) -> None:

@@ -25,9 +25,12 @@ def command(names: tuple[str, ...], everything: bool, every: str, only_once: boo
 
     With --once the exit code is 3 when a retraining failed, 6 when a gate did not pass or a promotion was rolled back.
     """
+    from nbprod.errors import UsageError
     from nbprod.lifecycle.watch import Watching, code_of, once, watch
 
-    watching = Watching(names=() if everything else names, every=every)
+    if everything and names:
+        raise UsageError("name models or say --all, not both.")
+    watching = Watching(names=names, every=every)
     with terminate_as_interrupt():
         if not only_once:
             watch(watching, tell=_line if not as_json else _json_line)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nbprod.entities import Fact
-from nbprod.errors import NbprodError, UsageError
+from nbprod.errors import ArtifactError, NbprodError, UsageError
 from nbprod.lifecycle.monitor import Looked, Request, moment_or, monitor, version_of
 from nbprod.lifecycle.observed import reports_folder
 from nbprod.lifecycle.versions import outlines
@@ -102,18 +102,22 @@ def look(
     One model that fails does not stop the rest; asked for by its name it raises.
 
     Raises:
-        UsageError: neither one nor all were asked for, or one page for all.
+        UsageError: neither one nor all were asked for, one page for all, or a folder where a file is written.
     """
     if (name is None) != all_:
-        raise UsageError("name a model, or say --all.")
+        raise UsageError("name a model, or say --all." if name is None else "name a model or say --all, not both.")
     if name is None and (html or options.get("files") or options.get("labels")):
         raise UsageError("--html, --input and --labels are about one model: name it.")
     if webhook and not webhook.startswith(("$", "https://", "http://")):
         raise UsageError("--webhook must be a URL that begins with https://, or $NAME of a variable that holds one.")
+    for file in filter(None, (html, prometheus)):
+        if Path(file).is_dir():
+            raise UsageError(f"{file} is a folder: name a file in it.")
     request = Request(**options)
     if name is not None:
         looked = _told(monitor(name, request), webhook)
-        _write(looked, html=html)
+        if html:
+            _write(html, looked.page())
         rows, reports = (_row(looked.report),), [looked.report]
         found = Found(rows=rows, report=looked.report, kept=looked.kept, document=looked.report.to_dict())
     else:
@@ -123,7 +127,7 @@ def look(
     if prometheus:
         from nbprod.monitoring.prometheus import exposition
 
-        write_text(Path(prometheus), exposition(reports))
+        _write(prometheus, exposition(reports))
     return found
 
 
@@ -168,6 +172,8 @@ def _told(looked: Looked, webhook: str | None) -> Looked:
     return replace(looked, report=report)
 
 
-def _write(looked: Looked, *, html: str | None) -> None:
-    if html:
-        write_text(Path(html), looked.page())
+def _write(file: str, text: str) -> None:
+    try:
+        write_text(Path(file), text)
+    except OSError as error:
+        raise ArtifactError(f"cannot be written ({error.strerror}): name another place.", file=file) from error

@@ -129,7 +129,7 @@ def retrain(asking: Asking, *, tell: Callable[[str], None] = lambda line: None) 
         UsageError: there is no such model, or it has no policy to be stale by.
         RegistryError: the registry refused, or the audit log cannot be trusted.
     """
-    name = parse_ref(asking.name).name
+    name = _name_of(asking.name)
     with open_existing() as work:
         champion = champion_of(name, work)
         policy = policy_of(champion.entry)
@@ -148,6 +148,15 @@ def retrain(asking: Asking, *, tell: Callable[[str], None] = lambda line: None) 
                 state: State = "would" if decision.act == "retrain" else decision.act
                 return _said(bench, state, decision)
             return _retrained(bench, decision, tell)
+
+
+def _name_of(text: str) -> str:
+    ref = parse_ref(text)
+    if ref.version or ref.alias not in (None, "", CHAMPION):
+        raise UsageError(
+            f"it is always the champion that is retrained, so name the model alone: {ref.name}, not {text}."
+        )
+    return ref.name
 
 
 @contextmanager
@@ -210,8 +219,8 @@ def _retrained(bench: Bench, decision: Decision, tell: Callable[[str], None]) ->
             return _said(bench, "unchanged", replace(decision, reason=reason))
         return _challenged(bench, decision, made)
     except NbprodError as error:
-        bench.note(bench.champion, "retrain_failed", error.message)
-        return _said(bench, "failed", replace(decision, reason=error.message))
+        bench.note(bench.champion, "retrain_failed", str(error))
+        return _said(bench, "failed", replace(decision, reason=str(error)))
     except KeyboardInterrupt:
         bench.note(bench.champion, "retrain_failed", "it was interrupted.")
         raise

@@ -73,7 +73,12 @@ class Watching:
 
 
 def once(watching: Watching, *, tell: Callable[[Look], None] = lambda look: None) -> tuple[Look, ...]:
-    """Look at each model once, whether it is due or not; one that fails does not stop the rest."""
+    """Look at each model once, whether it is due or not; one that fails does not stop the rest.
+
+    Raises:
+        UsageError: as of `watch`.
+    """
+    interval(watching.every)
     return tuple(_looked(name, tell) for name in names_of(watching))
 
 

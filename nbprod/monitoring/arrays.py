@@ -35,6 +35,8 @@ def dictionary(values: pa.ChunkedArray) -> pa.DictionaryArray:
 
     if pa.types.is_dictionary(values.type):
         values = values.cast(values.type.value_type)
+    if pa.types.is_null(values.type):  # a CSV with no rows: Arrow cannot join codes of no type
+        values = values.cast(pa.string())
     encoded = pc.dictionary_encode(values, null_encoding="encode")
     return encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
 

@@ -28,16 +28,25 @@ def text_of(report: MonitorReport) -> str:
 
 
 def last(folder: Path, tell: Callable[[str], None], *, of: str = "") -> MonitorReport | None:
-    """The newest report that can be read.
+    """The newest report that can be read; one about a log that was empty does not hide what files were found to be.
+
+    A model whose rows come as files has no log, and `nbprod watch` looks at the log.
 
     Args:
         of: the digest of the version that it must be about; empty for any.
     """
+    empty: MonitorReport | None = None
     for path in sorted(folder.glob("2*.json"), reverse=True):
         found = read(path, tell)
-        if found is not None and of in ("", found.digest):
-            return found
-    return None
+        if found is None or of not in ("", found.digest) or (empty is not None and empty.digest != found.digest):
+            continue
+        if empty is None:
+            if found.source != "log" or found.windows or found.status in ("WARN", "ALARM"):
+                return found
+            empty = found
+        elif found.windows:
+            return empty if found.source == "log" else found
+    return empty
 
 
 def read(path: Path, tell: Callable[[str], None]) -> MonitorReport | None:

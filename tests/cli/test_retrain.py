@@ -76,3 +76,8 @@ def test_watching_once_tells_of_each_model_and_ends_with_the_gravest_code(monkey
         "                  churn  guard: keep: as good.",
         "2026-11-25 00:00  going  OK  failed  it is not stale.",
     ]
+
+
+def test_models_are_named_or_all_of_them_are_watched() -> None:
+    done = CliRunner().invoke(cli, ["watch", "--all", "churn", "--once"])
+    assert str(done.exception) == "name models or say --all, not both."

@@ -77,3 +77,18 @@ def test_one_or_all_must_be_said() -> None:
         lifecycle.look(None)
     with pytest.raises(UsageError, match="are about one model"):
         lifecycle.look(None, all_=True, html="page.html")
+    with pytest.raises(UsageError, match="not both"):
+        lifecycle.look("churn", all_=True)
+
+
+def test_what_is_written_must_be_a_file_that_can_be(
+    work: Workspace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(looking, "version_of", lambda *_: version())
+    with pytest.raises(UsageError, match="is a folder: name a file in it"):
+        lifecycle.look("churn", html=str(tmp_path))
+    with pytest.raises(UsageError, match="is a folder: name a file in it"):
+        lifecycle.look("churn", prometheus=str(tmp_path))
+    (tmp_path / "taken").touch()
+    with pytest.raises(ArtifactError, match=r"page\.html: cannot be written .*: name another place"):
+        lifecycle.look("churn", html=str(tmp_path / "taken" / "page.html"))

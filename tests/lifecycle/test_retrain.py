@@ -5,18 +5,20 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from nbprod.entities import ModelVersion
-from nbprod.errors import ArtifactError
+from nbprod.errors import ArtifactError, UsageError
 from nbprod.evidence.audit import AuditLine
 from nbprod.lifecycle import retrain as retraining
 from nbprod.lifecycle.recipe import branch, tip
-from nbprod.lifecycle.retrain import Bench, alone
+from nbprod.lifecycle.retrain import Asking, Bench, alone, retrain
 from nbprod.lifecycle.shadowing import BEGUN
 from nbprod.lifecycle.workspace import open_workspace
+from nbprod.retraining.decide import Decision
 from nbprod.retraining.policy import RetrainPolicy
 
 HOLD = """
@@ -83,3 +85,23 @@ def test_a_challenger_that_was_deleted_waits_in_the_shadow_no_more(monkeypatch: 
     assert bench.shadow() == (challenger, begun)
     monkeypatch.setattr(retraining, "known_versions", lambda _: (champion,))
     assert bench.shadow() is None
+
+
+@pytest.mark.parametrize("text", ["churn/1", "churn@challenger"])
+def test_only_the_champion_is_retrained_so_no_other_version_can_be_named(text: str) -> None:
+    with pytest.raises(UsageError, match=f"name the model alone: churn, not {text}"):
+        retrain(Asking(name=text))
+
+
+def test_what_failed_is_told_with_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    bench: Any = SimpleNamespace(
+        champion=SimpleNamespace(ref="churn/1", name="churn"), lines=tuple, note=lambda *words: told.append(words[-1])
+    )
+
+    def no(*_: object) -> None:
+        raise ArtifactError("is a pattern that fits no file yet: bring the new data.", file="data/*.csv")
+
+    monkeypatch.setattr(retraining, "_made", no)
+    found = retraining._retrained(bench, Decision(act="retrain", reason="asked."), told.append)
+    assert found.reason == told[-1] == "data/*.csv: is a pattern that fits no file yet: bring the new data."

@@ -106,3 +106,8 @@ def test_an_interval_is_a_time() -> None:
     assert interval("15m") == 900.0
     with pytest.raises(UsageError, match="--every must be a time such as 1h"):
         interval("daily")
+
+
+def test_an_interval_that_is_none_is_refused_also_where_models_are_looked_at_once() -> None:
+    with pytest.raises(UsageError, match="--every must be a time such as 1h or 15m, not '5x'"):
+        once(Watching(names=("churn",), every="5x"))

@@ -36,6 +36,16 @@ def test_codes_have_one_for_what_is_missing(values: list[str | None]) -> None:
             assert made.to_pylist() == values
 
 
+@pytest.mark.parametrize("count", [0, 3])
+def test_codes_of_a_column_without_a_type_are_all_of_what_is_missing(count: int) -> None:
+    for column in (
+        pa.chunked_array([pa.nulls(count)]),
+        pa.chunked_array([], pa.null()),
+        pa.chunked_array([], pa.int64()),
+    ):
+        assert dictionary(column).to_pylist() == [None] * len(column)
+
+
 @given(st.lists(st.booleans()))
 def test_only_those_stay(stay: list[bool]) -> None:
     rows = pa.table({"n": list(range(len(stay)))})

@@ -45,6 +45,23 @@ def told() -> tuple[list[str], Any]:
     return sentences, sentences.append
 
 
+def test_a_look_at_an_empty_log_does_not_hide_what_files_were_found_to_be(tmp_path: Path) -> None:
+    told: list[str] = []
+    empty = report(made="2026-05-02T00:00:00Z", source="log", status="INSUFFICIENT")
+    kept.keep(tmp_path, empty)
+    assert kept.last(tmp_path, told.append) == empty
+    files = report(made="2026-05-01T00:00:00Z", source="files", status="ALARM", windows=(window("a", 1),))
+    kept.keep(tmp_path, files)
+    assert kept.last(tmp_path, told.append) == files
+    old = report(made="2026-05-03T00:00:00Z", source="log", status="ALARM")
+    kept.keep(tmp_path, old)
+    assert kept.last(tmp_path, told.append) == old
+    kept.keep(tmp_path, report(made="2026-05-04T00:00:00Z", source="log", status="WARN", windows=(window("b", 2),)))
+    last = report(made="2026-05-05T00:00:00Z", source="log", status="OK")
+    kept.keep(tmp_path, last)
+    assert kept.last(tmp_path, told.append) == last
+
+
 def test_reports_are_kept_read_back_and_the_newest_is_the_last(tmp_path: Path) -> None:
     sentences, tell = told()
     first, second = report(), report(made="2026-05-29T20:26:40.000Z", status="OK")
