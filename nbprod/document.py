@@ -222,6 +222,16 @@ def seconds(text: str) -> float | None:
     return float(match[1]) * UNITS[match[2]] if match else None
 
 
+def span(duration: float) -> str:
+    """A duration in seconds, in the largest unit that says it: ``3 days``, ``5 h``, ``12 min``."""
+    duration = max(duration, 0.0)
+    if duration >= 2 * 86400:
+        return f"{duration / 86400:.0f} days"
+    if duration >= 2 * 3600:
+        return f"{duration / 3600:.0f} h"
+    return f"{duration / 60:.0f} min" if duration >= 60 else f"{duration:.0f} s"
+
+
 def moment(text: str) -> float:
     """A time or day in ISO 8601 as Unix seconds; without a zone it is UTC.
 

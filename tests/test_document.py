@@ -10,7 +10,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nbprod.document import describe, document_of, load_scalar, load_yaml, moment
+from nbprod.document import describe, document_of, load_scalar, load_yaml, moment, span
 from nbprod.errors import PipelineError
 
 
@@ -223,3 +223,14 @@ def test_a_time_without_a_zone_is_utc() -> None:
     assert moment("1970-01-02") == moment("1970-01-02T01:00:00+01:00") == 86400.0
     with pytest.raises(ValueError):
         moment("yesterday")
+
+
+def test_durations_read_well() -> None:
+    assert [span(value) for value in (-1, 5, 90, 7300, 90000, 200000)] == [
+        "0 s",
+        "5 s",
+        "2 min",
+        "2 h",
+        "25 h",
+        "2 days",
+    ]

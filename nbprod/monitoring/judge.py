@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from nbprod.document import span
 from nbprod.monitoring.facts import AREAS, ORDER, Check, Drift, Status, Window, percent, worst
 from nbprod.monitoring.fairness import check_fairness
 from nbprod.monitoring.policy import Goal, MonitorPolicy
@@ -249,21 +250,13 @@ def _staleness(subject: Subject, windows: Sequence[Window], *, now: float) -> It
         )
 
 
-def _span(seconds: float) -> str:
-    """A duration in days, or in a smaller unit where these would say nothing."""
-    for unit, name in ((DAY, "days"), (3600.0, "h"), (60.0, "min")):
-        if seconds >= 2 * unit:
-            return f"{seconds / unit:.0f} {name}"
-    return f"{max(seconds, 0.0):.0f} s"
-
-
 def _aged(name: str, words: str, age: float, limit: float | None) -> Check:
     days = age / DAY
-    said = f"{words} {_span(age)} ago"
+    said = f"{words} {span(age)} ago"
     if limit is None:
         return Check(area="staleness", name=f"age of the {name}", status="OK", why=f"{said}.", value=days)
     old = age > limit
-    why = f"{said}, {'more' if old else 'not more'} than {_span(limit)}."
+    why = f"{said}, {'more' if old else 'not more'} than {span(limit)}."
     return Check(
         area="staleness",
         name=f"age of the {name}",

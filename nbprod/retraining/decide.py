@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from nbprod.document import span
 from nbprod.entities import Fact
 from nbprod.retraining.cron import read_cron
 from nbprod.retraining.policy import RetrainPolicy
@@ -140,13 +141,3 @@ def triggers(policy: RetrainPolicy, facts: Facts) -> Iterator[tuple[str, str]]:
         due = read_cron(policy.schedule).next(since)
         if due is not None and due <= facts.now:
             yield "schedule", f"schedule: '{policy.schedule}' came {span(facts.now - due)} ago"
-
-
-def span(seconds: float) -> str:
-    """A duration in the largest unit that says it: ``3 days``, ``5 h``, ``12 min``."""
-    seconds = max(seconds, 0.0)
-    if seconds >= 2 * 86400:
-        return f"{seconds / 86400:.0f} days"
-    if seconds >= 2 * 3600:
-        return f"{seconds / 3600:.0f} h"
-    return f"{seconds / 60:.0f} min" if seconds >= 60 else f"{seconds:.0f} s"

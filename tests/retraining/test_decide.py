@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from nbprod.retraining.decide import Alarm, Facts, decide, span
+from nbprod.retraining.decide import Alarm, Facts, decide
 from nbprod.retraining.policy import DAY, RetrainPolicy
 
 NOW = 1_800_000_000.0
@@ -98,17 +98,6 @@ def test_a_model_that_learned_from_an_erased_subject_is_built_again_whatever_its
 
 def test_data_that_are_unknown_are_no_new_data() -> None:
     assert decide(RetrainPolicy(when=("new_data",), age=None), replace(FACTS, data="unknown")).act == "fresh"
-
-
-def test_durations_read_well() -> None:
-    assert [span(value) for value in (-1, 5, 90, 7300, 90000, 200000)] == [
-        "0 s",
-        "5 s",
-        "2 min",
-        "2 h",
-        "25 h",
-        "2 days",
-    ]
 
 
 def test_facts_survive_json() -> None:
