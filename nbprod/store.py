@@ -56,8 +56,9 @@ def write_text(target: Path, text: str) -> None:
         part.write_text(text, encoding="utf-8")
 
 
-def remove(path: Path) -> None:
-    """Remove a file or a folder, read-only members included; nothing happens if it is not there."""
+def remove(path: Path) -> bool:
+    """Remove a file or a folder, read-only members included; false, and nothing happens, if it is not there."""
+    there = path.exists() or path.is_symlink()
     if path.is_dir() and not path.is_symlink():
         path.chmod(0o755)
         for root, folders, _ in os.walk(path):
@@ -67,6 +68,7 @@ def remove(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
+    return there
 
 
 def _reflink(source: Path, target: Path) -> bool:

@@ -120,7 +120,4 @@ def forget(work: Workspace) -> bool:
     Returns:
         Whether anything was there.
     """
-    place = Path(work.project.data, FOLDER)
-    there = place.is_dir()
-    remove(place)
-    return there
+    return remove(Path(work.project.data, FOLDER))

@@ -190,6 +190,4 @@ def again_from(work: Workspace, registry: Registry, version: ModelVersion) -> di
 
 def forget_parents(work: Workspace) -> bool:
     """Remove what was brought; it comes again when it is needed, as after an erasure. Whether anything was there."""
-    there = (work.project.data / PARENTS).is_dir()
-    remove(work.project.data / PARENTS)
-    return there
+    return remove(work.project.data / PARENTS)
