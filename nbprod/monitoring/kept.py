@@ -35,18 +35,13 @@ def last(folder: Path, tell: Callable[[str], None], *, of: str = "") -> MonitorR
     Args:
         of: the digest of the version that it must be about; empty for any.
     """
-    empty: MonitorReport | None = None
-    for path in sorted(folder.glob("2*.json"), reverse=True):
-        found = read(path, tell)
-        if found is None or of not in ("", found.digest) or (empty is not None and empty.digest != found.digest):
-            continue
-        if empty is None:
-            if found.source != "log" or found.windows or found.status in ("WARN", "ALARM"):
-                return found
-            empty = found
-        elif found.windows:
-            return empty if found.source == "log" else found
-    return empty
+    read_back = (read(path, tell) for path in sorted(folder.glob("2*.json"), reverse=True))
+    reports = (found for found in read_back if found is not None and of in ("", found.digest))
+    newest = next(reports, None)
+    if newest is None or newest.source != "log" or newest.windows or newest.status in ("WARN", "ALARM"):
+        return newest
+    full = next((found for found in reports if found.digest == newest.digest and found.windows), newest)
+    return newest if full.source == "log" else full
 
 
 def read(path: Path, tell: Callable[[str], None]) -> MonitorReport | None:
