@@ -27,6 +27,7 @@ from typing import Any
 import pandas as pd
 
 HERE = Path(__file__).parent
+PROGRAM = (sys.executable, "-P", "-c", "from nbprod.cli import main; main()")
 CENSUS = HERE.parents[1] / "notebooks/data/census_employment_ma.parquet"
 DAY = 86400.0
 MONTH = 30 * DAY
@@ -57,7 +58,7 @@ class World:
     def nbprod(self, *words: str, codes: Sequence[int] = (0,)) -> str:
         """What a verb prints, which must end with one of some exit codes."""
         done = subprocess.run(
-            [sys.executable, "-P", "-c", "from nbprod.cli import main; main()", *words],
+            [*PROGRAM, *words],
             cwd=self.root, env=self.environment, capture_output=True, text=True,
         )  # fmt: skip
         if done.returncode not in codes:
@@ -98,7 +99,7 @@ def serving(here: World) -> Iterator[str]:
     """The real service; the block gets its address."""
     words = ("serve", "employment@champion", "--shadow", "employment@challenger", "--port", "0")
     with (here.root / "serve.log").open("w") as log, subprocess.Popen(
-        [sys.executable, "-P", "-c", "from nbprod.cli import main; main()", *words],
+        [*PROGRAM, *words],
         cwd=here.root, env=here.environment, stdout=subprocess.PIPE, stderr=log, text=True,
     ) as process:  # fmt: skip
         assert process.stdout is not None
