@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from nbprod.monitoring.facts import AREAS, ORDER, Check, Drift, Status, Window, percent, worst
 from nbprod.monitoring.fairness import check_fairness
+from nbprod.monitoring.named import check_named
 from nbprod.monitoring.policy import Goal, MonitorPolicy
 from nbprod.monitoring.profile import Measured, Profile
 from nbprod.monitoring.quality import check_quality
@@ -28,6 +29,7 @@ class Subject:
         gaps: labels of windows in which nothing was recorded.
         main: its main metric.
         classes: all values that a truth can have; empty if they are not all known.
+        inputs: names of the columns that it takes.
     """
 
     reference: Profile
@@ -38,6 +40,7 @@ class Subject:
     newer: tuple[str, ...] = ()
     gaps: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
 
 
 def judged(subject: Subject, windows: Sequence[Window], *, now: float) -> tuple[tuple[Window, ...], tuple[Check, ...]]:
@@ -47,6 +50,7 @@ def judged(subject: Subject, windows: Sequence[Window], *, now: float) -> tuple[
         checks = list(_of_windows(subject, windows[: place + 1]))
         seen.append(replace(window, areas=areas_of(checks)))
     checks = [*_traffic(subject, windows), *_of_windows(subject, windows), *_staleness(subject, windows, now=now)]
+    checks += check_named(subject.reference, subject.policy, subject.inputs)
     checks.sort(key=lambda check: (-ORDER.index(check.status), AREAS.index(check.area)))
     return tuple(seen), tuple(checks)
 
