@@ -100,6 +100,13 @@ class Goal(Fact):
     floor: float | None = None
     better: Literal["higher", "lower"] = "higher"
 
+    @property
+    def contradicts(self) -> bool:
+        """Whether what alarms is better than what is wanted."""
+        if self.target is None or self.floor is None:
+            return False
+        return self.floor > self.target if self.better == "higher" else self.floor < self.target
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StalenessPolicy(Fact):
@@ -172,8 +179,12 @@ def _number(low: float, high: float = float("inf")) -> Reader:
     return read
 
 
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and value == value
+
+
 def _any_number(value: Any) -> float:
-    _must(isinstance(value, (int, float)) and not isinstance(value, bool) and value == value, "a number")
+    _must(_is_number(value), "a number")
     return float(value)
 
 
@@ -216,7 +227,8 @@ def _floors(value: Any) -> dict[str, float]:
     _must(isinstance(value, Mapping), "a mapping such as {roc_auc: 0.8}")
     for name in value:
         _metric(str(name))
-    return {str(name): _any_number(number) for name, number in value.items()}
+        _must(_is_number(value[name]), f"a mapping of metrics to numbers: {name} is {describe(value[name])}.")
+    return {str(name): float(number) for name, number in value.items()}
 
 
 def _choice(*words: str) -> Reader:
@@ -301,6 +313,13 @@ def read_monitor(section: Any, *, file: str | None = None, text: str = "") -> Mo
     business = {
         name: Goal(**_values(goal, "goal", read, ("monitor", "business", name))) for name, goal in goals.items()
     }
+    for name, goal in business.items():
+        if goal.contradicts:
+            which = "above" if goal.better == "higher" else "below"
+            place = ("monitor", "business", name)
+            raise read.error(
+                f"{'.'.join(place)}.floor must not be {which} its target: {goal.better} is better.", *place
+            )
     made = MonitorPolicy(**_values(own, "", read, ("monitor",)), **parts, business=business)
     _check_drift(made.drift, read)
     return made

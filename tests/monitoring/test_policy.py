@@ -46,6 +46,12 @@ def test_the_example_in_the_docs_is_good_and_names_every_key() -> None:
         ("{drift: {alarms: 4}}", "alarms must not be more than of_last"),
         ("{drift: {test: psi, options: {treshold: 1}}}", "psi has no option 'treshold'. Did you mean 'threshold'?"),
         ("{performance: {floor: {roc: 0.5}}}", "not 'roc'. Did you mean 'roc_auc'?"),
+        ("{performance: {floor: {mae: low}}}", "floor must be a mapping of metrics to numbers: mae is the text 'low'."),
+        ("{business: {revenue: {target: 5, floor: 8}}}", "floor must not be above its target: higher is better."),
+        (
+            "{business: {c: {target: 8, floor: 5, better: lower}}}",
+            "floor must not be below its target: lower is better.",
+        ),
         ("{performance: {floor: 3}}", "must be a mapping such as {roc_auc: 0.8}, not the number 3."),
         ("{performance: {min_rows: true}}", "must be a whole number from 1, not true"),
         ("{business: {revenue: {goal: 1}}}", "unknown key 'goal' in monitor.business.revenue"),
