@@ -88,7 +88,7 @@ def test_what_failed_is_told_with_its_place(monkeypatch: pytest.MonkeyPatch) -> 
 def test_the_comparison_that_is_asked_beside_fits_the_unit_of_the_metric(metric: str, much: float) -> None:
     entry = {
         "model": {"main_metric": metric, "target": "y"}, "inputs": [{"role": "test"}],
-        "metrics": [{"name": metric, "dataset": role, "value": value} for role, value in (("train", 1.0), ("test", 300.0))],
+        "metrics": [{"name": metric, "dataset": role, "value": of} for role, of in (("train", 1.0), ("test", 300.0))],
         "pipeline": {"sections": {}, "path": "p.yaml", "text": ""},
     }  # fmt: skip
     version: Any = SimpleNamespace(ref="n/1", entry=entry)
