@@ -24,8 +24,8 @@ __all__ = ["load_model", "log_artifact", "log_metric", "log_metrics", "log_model
 def monitor(
     name: str,
     *,
-    files: Iterable[str | PathLike[str]] = (),
-    labels: Iterable[str | PathLike[str]] = (),
+    files: str | PathLike[str] | Iterable[str | PathLike[str]] = (),
+    labels: str | PathLike[str] | Iterable[str | PathLike[str]] = (),
     since: str = "",
     window: str = "",
 ) -> Looked:
@@ -35,7 +35,7 @@ def monitor(
 
     Args:
         name: a model, of which the champion is meant, or ``name/version`` or ``name@alias``.
-        files: new rows, a window each; none for the prediction log.
+        files: new rows, a window each, or one file; none for the prediction log.
         labels: what was true of them: a file for each of `files`, or any number for the log.
         since, window: of the log: an age such as ``30d`` or a day, and how long a window is, such as ``1d``.
 
@@ -46,12 +46,13 @@ def monitor(
         UsageError: there is no such version, it has no profile, or the request makes no sense.
         ArtifactError: a file cannot be read.
     """
-    from os import fspath
+    from os import PathLike, fspath
 
     from nbprod.lifecycle.monitor import Request
     from nbprod.lifecycle.monitor import monitor as look
 
-    rows, truths = (tuple(fspath(path) for path in paths) for paths in (files, labels))
+    given = ((paths,) if isinstance(paths, str | PathLike) else paths for paths in (files, labels))
+    rows, truths = (tuple(fspath(path) for path in paths) for paths in given)
     return look(name, Request(files=rows, labels=truths, since=since, window=window))
 
 

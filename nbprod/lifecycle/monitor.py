@@ -239,6 +239,7 @@ def _subject(work: Workspace, version: ModelVersion, plan: Plan, *, gaps: tuple[
         newer=tuple(_newer(work, entry)),
         gaps=gaps,
         classes=plan.classes,
+        inputs=tuple(input_names(entry)),
     )
 
 

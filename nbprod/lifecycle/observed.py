@@ -152,7 +152,10 @@ class Observation:
 
 
 def from_log(plan: Plan, model: Model, seen: Observation) -> list[Gathered]:
-    """The windows of a model's log; of the version's own answers, those of canaries and of batches."""
+    """The windows of a model's log: of the version's own answers, those of canaries and of batches.
+
+    Of a version that gave none, as a challenger, what it said in the shadow of another one.
+    """
     needs = (SCORE,) if plan.reference.performance and plan.reference.performance.calibration else ()
     if needs and set(model.columns) <= set(plan.columns):  # the log will hold all inputs, and never scores
         model.warm()
@@ -165,14 +168,16 @@ def from_log(plan: Plan, model: Model, seen: Observation) -> list[Gathered]:
         model.tell(f"of {known.conflicts:,} predictions different things were said; what was learned last is used.")
     if known.duplicates and seen.labels:
         model.tell(f"{known.duplicates:,} labels say again what was said before; they count once.")
-    rows = joined(seen.log, judged=known, since=seen.since, versions=[model.version.version], tell=model.tell)
+    wanted: dict[str, Any] = {"judged": known, "since": seen.since, "versions": [model.version.version]}
     watch = _Watch(model=model, judged=known)
-    windows = by_time(
-        map(watch.passed, rows),
-        plan,
-        inputs=model.columns if needs else (),
-        limit=ASKED_EACH if needs else LIMIT,
-    )
+    inputs, limit = (model.columns, ASKED_EACH) if needs else ((), LIMIT)
+    rows = joined(seen.log, **wanted, tell=model.tell)
+    windows = by_time(map(watch.passed, rows), plan, inputs=inputs, limit=limit)
+    if not windows:
+        rows = joined(seen.log, **wanted, roles=("shadow",))
+        windows = by_time(map(watch.passed, rows), plan, inputs=inputs, limit=limit)
+        if windows:
+            model.tell("it answered in the shadow of another version only: nobody got these answers.")
     watch.finish(labels=bool(seen.labels))
     model.finish(windows, plan, needs=needs)
     return windows

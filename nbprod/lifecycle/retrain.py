@@ -27,6 +27,7 @@ from nbprod.lifecycle.stale import champion_of, facts_of, shadows
 from nbprod.lifecycle.subject.learned import rebuild_of
 from nbprod.lifecycle.versions import entry_of, known_versions
 from nbprod.lifecycle.workspace import Workspace, open_existing
+from nbprod.monitoring.policy import tolerated
 from nbprod.registry import CHAMPION, Registry, parse_ref
 from nbprod.retraining.decide import Decision, decide
 from nbprod.retraining.policy import RetrainPolicy, policy_of
@@ -43,7 +44,10 @@ FLOORS = ("metric_at_least", "metric_at_most", "cost_at_most")
 """Gates with a fixed bar: those of the champion hold for whatever comes after it, also where a branch asks for less."""
 
 TOLERANCE = 0.02
-"""How much worse than the champion is as good as equal where the pipeline asks for no comparison."""
+"""How much worse than the champion is as good as equal where the pipeline asks for no comparison.
+
+Of an error in the unit of what is predicted it is that share of the champion's.
+"""
 
 BEGUN = "retrain"
 ENDS = ("judge", "retrain_failed")
@@ -311,7 +315,9 @@ def also_asked(version: ModelVersion, champion: ModelVersion) -> tuple[GateSpec,
     tested = any(item["role"] == "test" for item in version.entry["inputs"])
     if metric in MEASURES and model["target"] and tested:
         if "not_worse_than" not in names:
-            found.append(GateSpec(name="not_worse_than", options={"metric": metric, "tolerance": TOLERANCE}))
+            known = [item for item in champion.entry["metrics"] if (item["name"], item["dataset"]) == (metric, "test")]
+            much = tolerated(metric, None, TOLERANCE, known[0]["value"] if known else 0.0)
+            found.append(GateSpec(name="not_worse_than", options={"metric": metric, "tolerance": much}))
         parent = version.entry.get("parent")
         if parent and parent["relation"] == INCREMENTAL and "forgetting" not in names:
             found.append(GateSpec(name="forgetting", options={"metric": metric}))

@@ -47,7 +47,9 @@ def last_report(work: Workspace, version: ModelVersion) -> MonitorReport | None:
 
 
 def alarms_of(report: MonitorReport | None) -> tuple[Alarm, ...]:
-    """What a report found that a model may be retrained for: its alarms, and warnings that rest on labels.
+    """What a report found that a model may be retrained for: its alarms, and warnings of a loss that rests on labels.
+
+    A warning without a value, such as one of labels of another type, is no loss.
 
     A person is alarmed only where a loss is surely larger than a tolerance; a retraining is judged by gates anyway, and
     pays as soon as there is surely a loss: see docs/retraining.md.
@@ -56,7 +58,7 @@ def alarms_of(report: MonitorReport | None) -> tuple[Alarm, ...]:
     return tuple(
         Alarm(area=item.area, name=item.name, why=item.why, status=item.status)
         for item in checks
-        if item.status == "ALARM" or (item.status == "WARN" and item.area in BY_LABELS)
+        if item.status == "ALARM" or (item.status == "WARN" and item.area in BY_LABELS and item.value is not None)
     )
 
 

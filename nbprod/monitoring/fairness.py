@@ -12,10 +12,13 @@ from dataclasses import replace
 from itertools import combinations
 
 from nbprod.monitoring.facts import Check, Window
-from nbprod.monitoring.policy import FairnessPolicy
+from nbprod.monitoring.policy import FairnessPolicy, tolerated
 from nbprod.monitoring.profile import Profile
 from nbprod.stats.groups import GroupValue, Spread, spread
 from nbprod.stats.intervals import normal_quantile
+
+TOLERANCE = 0.05
+"""How much farther apart than on the test rows groups may be, where the policy says nothing."""
 
 
 def two_proportions(one: GroupValue, other: GroupValue) -> float:
@@ -46,7 +49,10 @@ def check_fairness(reference: Profile, windows: Sequence[Window], policy: Fairne
         newest.update({(column, metric): window for column, own in window.groups.items() for metric in own})
     for (column, metric), window in newest.items():
         values = window.groups[column][metric]
-        check = _check(f"{metric} by {column}", values, _before(reference, column, metric, policy), policy, column)
+        whole = reference.performance.metric(metric) if reference.performance else None
+        much = tolerated(metric, policy.tolerance, TOLERANCE, whole.value if whole else 0.0)
+        before = _before(reference, column, metric, policy)
+        check = _check((metric, column), values, before, replace(policy, tolerance=much))
         yield check if window is windows[-1] else replace(check, why=f"in {window.label}: {check.why}")
 
 
@@ -65,9 +71,9 @@ def _counted(values: Sequence[GroupValue], policy: FairnessPolicy) -> list[Group
     ]
 
 
-def _check(
-    name: str, values: Sequence[GroupValue], before: Spread | None, policy: FairnessPolicy, column: str
-) -> Check:
+def _check(what: tuple[str, str], values: Sequence[GroupValue], before: Spread | None, policy: FairnessPolicy) -> Check:
+    metric, column = what
+    name = f"{metric} by {column}"
     counted = _counted(values, policy)
     found = spread(counted, kind="difference")
     if found is None or math.isnan(found.interval[0]):
@@ -75,7 +81,7 @@ def _check(
         return Check(area="fairness", name=name, status="INSUFFICIENT", why=why)
     allowed = policy.difference
     if allowed is None:
-        allowed = (0.0 if before is None else before.value) + policy.tolerance
+        allowed = (0.0 if before is None else before.value) + (policy.tolerance or 0.0)
     said = f"{found.highest} and {found.lowest} are {found.value:.3f} apart"
     usual = "" if before is None else f"; on the test rows groups were {before.value:.3f} apart"
     fields = {"value": found.value, "limit": allowed, "interval": found.interval}

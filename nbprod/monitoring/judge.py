@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from nbprod.document import span
 from nbprod.monitoring.facts import AREAS, ORDER, Check, Drift, Status, Window, percent, worst
 from nbprod.monitoring.fairness import check_fairness
-from nbprod.monitoring.policy import Goal, MonitorPolicy
+from nbprod.monitoring.named import check_named
+from nbprod.monitoring.policy import Goal, MonitorPolicy, tolerated
 from nbprod.monitoring.profile import Measured, Profile
 from nbprod.monitoring.quality import check_quality
 from nbprod.stats.measures import MEASURES
@@ -16,6 +17,9 @@ from nbprod.stats.measures import MEASURES
 DAY = 86400.0
 SLIGHT = 0.01
 """A difference of two errors that is smaller says nothing."""
+
+TOLERANCE = 0.02
+"""How much worse than on the test rows is as good as equal, where the policy says nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +33,7 @@ class Subject:
         gaps: labels of windows in which nothing was recorded.
         main: its main metric.
         classes: all values that a truth can have; empty if they are not all known.
+        inputs: names of the columns that it takes.
     """
 
     reference: Profile
@@ -39,6 +44,7 @@ class Subject:
     newer: tuple[str, ...] = ()
     gaps: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
 
 
 def judged(subject: Subject, windows: Sequence[Window], *, now: float) -> tuple[tuple[Window, ...], tuple[Check, ...]]:
@@ -48,6 +54,7 @@ def judged(subject: Subject, windows: Sequence[Window], *, now: float) -> tuple[
         checks = list(_of_windows(subject, windows[: place + 1]))
         seen.append(replace(window, areas=areas_of(checks)))
     checks = [*_traffic(subject, windows), *_of_windows(subject, windows), *_staleness(subject, windows, now=now)]
+    checks += check_named(subject.reference, subject.policy, subject.inputs)
     checks.sort(key=lambda check: (-ORDER.index(check.status), AREAS.index(check.area)))
     return tuple(seen), tuple(checks)
 
@@ -168,13 +175,14 @@ def _metric(name: str, found: Measured, before: Measured | None, subject: Subjec
         return Check(area="performance", name=name, status="ALARM" if sure else "WARN", why=why, limit=floor, **fields)  # type: ignore[arg-type]
     if before is None:
         return Check(area="performance", name=name, status="OK", why=f"{said}.", limit=floor, **fields)  # type: ignore[arg-type]
-    limit = before.value - sign * policy.tolerance
+    much = tolerated(name, policy.tolerance, TOLERANCE, before.value)
+    limit = before.value - sign * much
     was = f"{before.value:.4g} on the test rows"
     if sign * (best - limit) < 0:
-        why = f"{said}, surely more than {policy.tolerance:g} worse than {was}."
+        why = f"{said}, surely more than {much:.3g} worse than {was}."
         return Check(area="performance", name=name, status="ALARM", why=why, limit=limit, **fields)  # type: ignore[arg-type]
     if sign * (best - before.value) < 0:
-        why = f"{said}, surely worse than {was}, though not by {policy.tolerance:g}."
+        why = f"{said}, surely worse than {was}, though not by {much:.3g}."
         return Check(area="performance", name=name, status="WARN", why=why, limit=limit, **fields)  # type: ignore[arg-type]
     return Check(area="performance", name=name, status="OK", why=f"{said}; it was {was}.", limit=limit, **fields)  # type: ignore[arg-type]
 
@@ -190,7 +198,7 @@ def _estimates(subject: Subject, windows: Sequence[Window]) -> Iterator[Check]:
         audit = audited(name, windows, before.value)
         said = f"an estimate without labels: {name} may be {value:.4g} ({before.value:.4g} on the test rows){audit}"
         sign = 1.0 if MEASURES[name].better == "higher" else -1.0
-        limit = before.value - sign * subject.policy.performance.tolerance
+        limit = before.value - sign * tolerated(name, subject.policy.performance.tolerance, TOLERANCE, before.value)
         status: Status = "WARN" if sign * (value - limit) < 0 else "OK"
         yield Check(area="estimate", name=name, status=status, why=f"{said}.", value=value, limit=limit)
 

@@ -15,7 +15,7 @@ from nbprod.entities import JSON, Fact
 from nbprod.errors import UsageError, nearest
 from nbprod.monitoring.drift import ALPHA, EFFECT, GROUP, OWN
 from nbprod.plugins import resolve
-from nbprod.stats.measures import MEASURES
+from nbprod.stats.measures import IN_UNITS, MEASURES
 
 DAY = 86400.0
 
@@ -45,6 +45,17 @@ class DriftPolicy(Fact):
     options: dict[str, JSON] = field(default_factory=dict)
 
 
+def tolerated(name: str, said: float | None, default: float, before: float) -> float:
+    """How much of a metric does not count: what the policy says, else a default that fits the metric.
+
+    Args:
+        before: the metric on the test rows.
+    """
+    if said is not None:
+        return said
+    return default * abs(before) if name in IN_UNITS else default
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PerformancePolicy(Fact):
     """When a model does too badly.
@@ -52,13 +63,14 @@ class PerformancePolicy(Fact):
     Attributes:
         metrics: empty for the main metric and what goes with the task.
         floor: metric -> the worst that is good enough; the fixed bar that a version was accepted by.
-        tolerance: how much worse than on the test rows is as good as equal, in the metric's unit.
+        tolerance: how much worse than on the test rows is as good as equal, in the metric's unit; None for 0.02, and
+            for that share of an error in the unit of what is predicted.
         min_rows: fewer labelled rows are not judged.
     """
 
     metrics: tuple[str, ...] = ()
     floor: dict[str, float] = field(default_factory=dict)
-    tolerance: float = 0.02
+    tolerance: float | None = None
     min_rows: int = 100
 
 
@@ -69,13 +81,14 @@ class FairnessPolicy(Fact):
     Attributes:
         columns: empty for the entry's groups.
         difference: the most that groups may be apart; None for `tolerance` more than on the test rows.
+        tolerance: None for 0.05, and for that share of an error in the unit of what is predicted.
         min_rows: groups of fewer rows do not count.
     """
 
     metrics: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
     difference: float | None = None
-    tolerance: float = 0.05
+    tolerance: float | None = None
     min_rows: int = 50
 
 
@@ -86,6 +99,13 @@ class Goal(Fact):
     target: float | None = None
     floor: float | None = None
     better: Literal["higher", "lower"] = "higher"
+
+    @property
+    def contradicts(self) -> bool:
+        """Whether what alarms is better than what is wanted."""
+        if self.target is None or self.floor is None:
+            return False
+        return self.floor > self.target if self.better == "higher" else self.floor < self.target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,8 +179,12 @@ def _number(low: float, high: float = float("inf")) -> Reader:
     return read
 
 
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and value == value
+
+
 def _any_number(value: Any) -> float:
-    _must(isinstance(value, (int, float)) and not isinstance(value, bool) and value == value, "a number")
+    _must(_is_number(value), "a number")
     return float(value)
 
 
@@ -203,7 +227,8 @@ def _floors(value: Any) -> dict[str, float]:
     _must(isinstance(value, Mapping), "a mapping such as {roc_auc: 0.8}")
     for name in value:
         _metric(str(name))
-    return {str(name): _any_number(number) for name, number in value.items()}
+        _must(_is_number(value[name]), f"a mapping of metrics to numbers: {name} is {describe(value[name])}.")
+    return {str(name): float(number) for name, number in value.items()}
 
 
 def _choice(*words: str) -> Reader:
@@ -288,6 +313,13 @@ def read_monitor(section: Any, *, file: str | None = None, text: str = "") -> Mo
     business = {
         name: Goal(**_values(goal, "goal", read, ("monitor", "business", name))) for name, goal in goals.items()
     }
+    for name, goal in business.items():
+        if goal.contradicts:
+            which = "above" if goal.better == "higher" else "below"
+            place = ("monitor", "business", name)
+            raise read.error(
+                f"{'.'.join(place)}.floor must not be {which} its target: {goal.better} is better.", *place
+            )
     made = MonitorPolicy(**_values(own, "", read, ("monitor",)), **parts, business=business)
     _check_drift(made.drift, read)
     return made

@@ -149,9 +149,12 @@ def _schedule(given: Any, read: Document, place: tuple[str | int, ...]) -> str:
             *place,
         )
     try:
-        return read_cron(given).text
+        schedule = read_cron(given)
     except UsageError as error:
         raise read.error(error.message, *place) from error
+    if schedule.next(0.0) is None:
+        raise read.error(f"the schedule '{given}' never comes: no month has such a day.", *place)
+    return schedule.text
 
 
 def _data(value: Any, read: Document) -> dict[str, str]:

@@ -28,6 +28,9 @@ Better = Literal["higher", "lower"]
 OF_LABELS = frozenset({"accuracy", "balanced_accuracy"})
 """Measures of labels of any kind; the others of labels speak of positives, and take booleans only."""
 
+IN_UNITS = frozenset({"mae", "rmse", "mse", "median_absolute_error"})
+"""Measures in the unit of what is predicted, or its square, so that only a share of them means the same everywhere."""
+
 OF_CLASSES = frozenset({"log_loss", "roc_auc"})
 """Measures of scores that also take the probabilities of several classes; the others take those of positives only."""
 

@@ -323,6 +323,7 @@ def test_the_library_gives_the_same_report_and_its_page(work: Workspace, monkeyp
     monkeypatch.setattr(looking, "version_of", lambda *_: version())
     path = Path(file(rows(600, income=None)))
     looked = nbprod.monitor("churn", files=[path])
+    assert nbprod.monitor("churn", files=path).report.status == nbprod.monitor("churn", files=str(path)).report.status
     assert looked.report.status == "ALARM"
     assert [window.label for window in looked.report.windows] == [path.name]
     assert looked.page().startswith("<!doctype html>")
@@ -355,3 +356,12 @@ def test_since_must_be_past_and_what_is_of_the_log_goes_with_no_file(work: Works
             look(work, files=(name,), **option)
     with pytest.raises(UsageError, match="--engine dask is about files: name them with --input"):
         look(work, engine="dask")
+
+
+def test_a_challenger_is_judged_by_what_it_said_in_the_shadow(work: Workspace) -> None:
+    table = rows(600, seed=1)
+    say(work, log(work, table, role="shadow"), table["truth"].to_pylist())
+    looked = look(work)
+    assert [(w.rows, w.labelled) for w in looked.report.windows] == [(600, 600)]
+    assert of(looked, "performance", "accuracy").status == "OK"
+    assert looked.report.problems == ("it answered in the shadow of another version only: nobody got these answers.",)

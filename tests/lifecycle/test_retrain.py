@@ -15,7 +15,7 @@ from nbprod.errors import ArtifactError, UsageError
 from nbprod.evidence.audit import AuditLine
 from nbprod.lifecycle import retrain as retraining
 from nbprod.lifecycle.recipe import branch, tip
-from nbprod.lifecycle.retrain import Asking, Bench, alone, retrain
+from nbprod.lifecycle.retrain import Asking, Bench, alone, also_asked, retrain
 from nbprod.lifecycle.shadowing import BEGUN
 from nbprod.lifecycle.workspace import open_workspace
 from nbprod.retraining.decide import Decision
@@ -105,3 +105,15 @@ def test_what_failed_is_told_with_its_place(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(retraining, "_made", no)
     found = retraining._retrained(bench, Decision(act="retrain", reason="asked."), told.append)
     assert found.reason == told[-1] == "data/*.csv: is a pattern that fits no file yet: bring the new data."
+
+
+@pytest.mark.parametrize(("metric", "much"), [("mae", 6.0), ("accuracy", 0.02)])
+def test_the_comparison_that_is_asked_beside_fits_the_unit_of_the_metric(metric: str, much: float) -> None:
+    entry = {
+        "model": {"main_metric": metric, "target": "y"}, "inputs": [{"role": "test"}],
+        "metrics": [{"name": metric, "dataset": role, "value": of} for role, of in (("train", 1.0), ("test", 300.0))],
+        "pipeline": {"sections": {}, "path": "p.yaml", "text": ""},
+    }  # fmt: skip
+    version: Any = SimpleNamespace(ref="n/1", entry=entry)
+    (spec,) = also_asked(version, version)
+    assert (spec.name, spec.options["tolerance"]) == ("not_worse_than", pytest.approx(much))

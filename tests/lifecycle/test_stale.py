@@ -52,11 +52,14 @@ def test_of_files_that_fit_a_pattern_the_last_by_name_is_taken_and_no_card(tmp_p
             resolved(work, "data/2027-01.csv")
 
 
-def test_alarms_and_what_labels_warn_of_are_told() -> None:
-    def check(area: Any, status: Any) -> Check:
-        return Check(area=area, name="x", status=status, why="why.")
+def test_alarms_and_losses_that_labels_warn_of_are_told_and_no_warning_of_the_labels_themselves() -> None:
+    def check(area: Any, status: Any, value: float | None = 0.5) -> Check:
+        return Check(area=area, name="x", status=status, why="why.", value=value)
 
-    checks = (check("drift", "WARN"), check("drift", "ALARM"), check("performance", "WARN"), check("quality", "OK"))
+    checks = (
+        check("drift", "WARN"), check("drift", "ALARM", None), check("performance", "WARN", None),
+        check("performance", "WARN"), check("quality", "OK"),
+    )  # fmt: skip
     report = MonitorReport(name="n", ref="n/1", digest="d", made="m", status="ALARM", source="log", checks=checks)
     assert [(item.area, item.status) for item in alarms_of(report)] == [("drift", "ALARM"), ("performance", "WARN")]
     assert alarms_of(None) == ()

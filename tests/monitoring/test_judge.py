@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from nbprod.monitoring.facts import Check, MonitorReport, Status, Window, worst
-from nbprod.monitoring.fairness import two_proportions, unequal
+from nbprod.monitoring.fairness import check_fairness, two_proportions, unequal
 from nbprod.monitoring.judge import audited, judged
 from nbprod.monitoring.policy import FairnessPolicy, Goal, MonitorPolicy, StalenessPolicy
 from nbprod.monitoring.profile import Measured, Performance
@@ -260,3 +260,25 @@ def test_a_report_says_its_worst_in_a_sentence() -> None:
     assert replace(report, checks=said).sentence == "drift: 'age' drifted (and 1 more)."
     assert replace(report, checks=said[1:]).sentence == "drift: age is too high."
     assert MonitorReport.from_dict(report.to_dict()) == report
+
+
+@pytest.mark.parametrize(("now", "status"), [(300.0, "OK"), (304.0, "WARN"), (310.0, "ALARM")])
+def test_an_error_in_dollars_may_be_worse_by_a_share_of_itself(now: float, status: str) -> None:
+    policy = MonitorPolicy()
+    known = Performance(dataset="test", task="values", rows=1000, metrics=(Measured(name="mae", value=300.0),))
+    window = replace(
+        rows_seen(rows(600)), metrics={"mae": Measured(name="mae", value=now, interval=(now - 1, now + 1))}
+    )
+    about = replace(subject(policy), main="mae", reference=replace(REFERENCE, performance=known))
+    check = of(judged(about, (replace(window, labelled=600),), now=NOW)[1], "performance", "mae")
+    assert check.status == status
+    assert (check.limit, "more than 6 worse" in check.why) == (306.0, status == "ALARM")
+
+
+def test_groups_may_be_apart_by_a_share_of_an_error_in_dollars() -> None:
+    groups = tuple(GroupValue(group=name, rows=500, value=value, interval=(value - 1, value + 1)) for name, value in
+                   (("f", 300.0), ("m", 310.0)))  # fmt: skip
+    known = Performance(dataset="test", task="values", rows=1000, metrics=(Measured(name="mae", value=300.0),))
+    window = replace(rows_seen(rows(600)), groups={"sex": {"mae": groups}})
+    (check,) = check_fairness(replace(REFERENCE, performance=known), [window], FairnessPolicy())
+    assert (check.limit, check.status) == (15.0, "OK")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from nbprod.document import load_yaml
 from nbprod.errors import PipelineError
 from nbprod.lifecycle.plan import check_monitor
-from nbprod.monitoring.policy import KEYS, Goal, MonitorPolicy, read_monitor
+from nbprod.monitoring.policy import KEYS, Goal, MonitorPolicy, read_monitor, tolerated
 from tests.fakes import load_yaml_pipeline
 
 DOCS = Path(__file__).parents[2] / "docs/monitoring.md"
@@ -46,6 +46,12 @@ def test_the_example_in_the_docs_is_good_and_names_every_key() -> None:
         ("{drift: {alarms: 4}}", "alarms must not be more than of_last"),
         ("{drift: {test: psi, options: {treshold: 1}}}", "psi has no option 'treshold'. Did you mean 'threshold'?"),
         ("{performance: {floor: {roc: 0.5}}}", "not 'roc'. Did you mean 'roc_auc'?"),
+        ("{performance: {floor: {mae: low}}}", "floor must be a mapping of metrics to numbers: mae is the text 'low'."),
+        ("{business: {revenue: {target: 5, floor: 8}}}", "floor must not be above its target: higher is better."),
+        (
+            "{business: {c: {target: 8, floor: 5, better: lower}}}",
+            "floor must not be below its target: lower is better.",
+        ),
         ("{performance: {floor: 3}}", "must be a mapping such as {roc_auc: 0.8}, not the number 3."),
         ("{performance: {min_rows: true}}", "must be a whole number from 1, not true"),
         ("{business: {revenue: {goal: 1}}}", "unknown key 'goal' in monitor.business.revenue"),
@@ -80,3 +86,16 @@ def test_a_pipeline_is_checked_before_it_runs() -> None:
     text = "name: p\nstages: {a: {notebook: a.ipynb}}\nmonitor:\n  drift: {effct: 1}\n"
     with pytest.raises(PipelineError, match=r"p.yaml:4: .*Did you mean 'effect'"):
         check_monitor(load_yaml_pipeline(text))
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "before", "much"),
+    [
+        ("roc_auc", None, 0.9, 0.02), ("mae", None, 300.0, 6.0), ("mae", 0.5, 300.0, 0.5), ("mae", 0.0, 300.0, 0.0),
+        ("r2", None, 0.4, 0.02), ("mape", None, 0.3, 0.02),
+    ],
+)  # fmt: skip
+def test_a_tolerance_that_nobody_set_fits_the_unit_of_the_metric(
+    name: str, said: float | None, before: float, much: float
+) -> None:
+    assert tolerated(name, said, 0.02, before) == pytest.approx(much)

@@ -46,6 +46,8 @@ def test_a_section_is_read(text: str, policy: RetrainPolicy) -> None:
         ("retrain:\n  when: [alarm, alarm]", "p.yaml:2: retrain.when names 'alarm' twice: keep one."),
         ("retrain:\n  when: [alarm: 3]", "p.yaml:2: alarm in retrain.when takes no value."),
         ("retrain:\n  when: 7", "p.yaml:2: retrain.when must be a list of triggers, not the number 7."),
+        ('retrain:\n  when: [schedule: "0 3 31 2 *"]',
+         "p.yaml:2: the schedule '0 3 31 2 *' never comes: no month has such a day."),
         ("retrain:\n  when: [schedule: daily]",
          "p.yaml:2: a schedule has five fields, such as '0 3 * * 1' for Mondays at 3:00 UTC, not 'daily'."),
         ("retrain:\n  data: {raw: x}",
