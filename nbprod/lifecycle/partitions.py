@@ -16,7 +16,8 @@ from nbprod.lifecycle.cluster import client_of, scheduler_of
 from nbprod.lifecycle.feedback import read_table
 from nbprod.lifecycle.observed import ASKED_EACH, Model, Observation
 from nbprod.lifecycle.profiling import arrow_table
-from nbprod.monitoring.profile import BATCH, PREDICTION, SCORE, Profile
+from nbprod.monitoring.arrays import parquet
+from nbprod.monitoring.profile import PREDICTION, SCORE, Profile
 from nbprod.monitoring.windows import OUTCOME, TRUTH, Gathered, Plan
 
 if TYPE_CHECKING:
@@ -57,13 +58,11 @@ class Partition:
         """Whether labels say of which request they are."""
         return self.truth is not None and REQUEST in self.truth.column_names
 
-    @property
-    def wanted(self) -> set[str]:
-        """The columns that are read."""
+    def wants(self, name: str) -> bool:
+        """Whether a column is read."""
         plan = self.plan
-        return {
-            *plan.reference.columns, *self.inputs, *plan.groups, self.target, PREDICTION, SCORE, TRUTH, REQUEST,
-        }  # fmt: skip
+        own = (self.target, PREDICTION, SCORE, TRUTH, REQUEST, *self.inputs, *plan.groups)
+        return name in plan.reference.columns or name in own or name.startswith(OUTCOME)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -107,18 +106,12 @@ def count(part: Partition) -> Counted:
 
 def _tables(part: Partition) -> Iterator[pa.Table]:
     """A partition bit by bit; Parquet is not read whole, and not the columns that nobody asks for."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     if not _is_parquet(part.path):
         yield arrow_table(part.path)
         return
     try:
-        with pq.ParquetFile(part.path, pre_buffer=False) as file:
-            own = [name for name in file.schema_arrow.names if name in part.wanted or name.startswith(OUTCOME)]
-            groups = None if part.groups is None else list(range(*part.groups))
-            for batch in file.iter_batches(BATCH, columns=own, row_groups=groups):
-                yield pa.Table.from_batches([batch])
+        groups = None if part.groups is None else range(*part.groups)
+        yield from parquet(part.path, part.wants, texts=part.plan.reference.texts, groups=groups)
     except (OSError, ValueError) as error:
         kind = type(error).__name__
         raise ArtifactError(

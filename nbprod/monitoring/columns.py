@@ -317,8 +317,10 @@ def counted(values: pa.ChunkedArray, like: Column, outside: Array | None = None)
     Args:
         outside: bool, one for each row: made true where the value is one that the reference does not have.
     """
-    rows, kind = len(values), str(values.type)
-    made = replace(like.empty(), rows=rows, type=kind)
+    import pyarrow as pa
+
+    rows, kind = len(values), values.type
+    made = replace(like.empty(), rows=rows, type=str(kind.value_type if pa.types.is_dictionary(kind) else kind))
     if like.kind == "other":
         return replace(made, missing=values.null_count)
     if like.kind == "category":

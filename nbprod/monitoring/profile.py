@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nbprod.entities import Fact
 from nbprod.errors import ArtifactError
-from nbprod.monitoring.arrays import dictionary, plain
+from nbprod.monitoring.arrays import dictionary, parquet, plain
 from nbprod.monitoring.columns import LEAST, Column, binned, counted, merged
 from nbprod.monitoring.drawn import Drawn, numbers_of_rows
 from nbprod.monitoring.suppressing import suppressed
@@ -30,8 +29,6 @@ SAMPLE = 200_000
 REPEATED = 5000
 """Repetitions are looked for in so many rows, drawn at random: more rows would repeat each other more often."""
 
-BATCH = 1 << 17
-THREADS = 2
 PREDICTION, SCORE = "prediction", "score"
 
 
@@ -97,6 +94,11 @@ class Profile(Fact):
     answers: dict[str, Column] = field(default_factory=dict)
     performance: Performance | None = None
 
+    @property
+    def texts(self) -> set[str]:
+        """Columns of which values are counted by name."""
+        return {name for name, column in self.columns.items() if column.kind == "category"}
+
     def empty(self) -> Profile:
         """The same bins, with nothing in them."""
         return Profile(
@@ -133,23 +135,13 @@ def reference_of(tables: Iterable[pa.Table], columns: Sequence[str], *, dataset:
     return Profile(dataset=dataset, rows=found.rows, columns=own, repeated=repeated)
 
 
-def profile_of(table: pa.Table, like: Profile, *, threads: int = 1) -> Profile:
+def profile_of(table: pa.Table, like: Profile) -> Profile:
     """Rows counted in the bins of another profile; columns that are not there are left out."""
     import numpy as np
 
     outside = np.zeros(table.num_rows, dtype=bool)
     names = set(table.column_names)
-    wanted = [(name, column) for name, column in like.columns.items() if name in names]
-    if threads > 1 and len(wanted) > 1:
-        with ThreadPoolExecutor(threads) as pool:
-            parts = [np.zeros(table.num_rows, dtype=bool) for _ in wanted]
-            columns = [table[name] for name, _ in wanted]
-            made = list(pool.map(counted, columns, [column for _, column in wanted], parts))
-            for part in parts:
-                outside |= part
-        found = {name: column for (name, _), column in zip(wanted, made, strict=True)}
-    else:
-        found = {name: counted(table[name], column, outside) for name, column in wanted}
+    found = {name: counted(table[name], column, outside) for name, column in like.columns.items() if name in names}
     answers = {name: counted(table[name], column) for name, column in like.answers.items() if name in names}
     return Profile(rows=table.num_rows, outside=int(outside.sum()), columns=found, answers=answers)
 
@@ -216,17 +208,13 @@ def read_profile(data: bytes, *, file: str) -> Profile:
         raise ArtifactError("is no profile of nbprod's: it is damaged.", file=file) from error
 
 
-def file_profile(path: Path, like: Profile, *, threads: int = THREADS) -> Profile:
+def file_profile(path: Path, like: Profile) -> Profile:
     """A Parquet file's rows counted part by part, so that memory does not grow with the file."""
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    total = like.empty()
-    with pq.ParquetFile(path, pre_buffer=False) as file:
-        own = [name for name in file.schema_arrow.names if name in like.columns or name in like.answers]
-        for batch in file.iter_batches(BATCH, columns=own):
-            total = merge(total, profile_of(pa.Table.from_batches([batch]), like, threads=threads))
-    there = set(own)
+    total, there = like.empty(), set(pq.read_schema(path).names)
+    for table in parquet(path, lambda name: name in like.columns or name in like.answers, texts=like.texts):
+        total = merge(total, profile_of(table, like))
     return replace(
         total,
         columns={name: column for name, column in total.columns.items() if name in there},

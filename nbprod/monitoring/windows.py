@@ -90,7 +90,7 @@ class Gathered:
             inputs: columns that are kept too, since the model is to be asked.
         """
         numbers = numbers_of_rows(self.place + self.profile.rows, rows.num_rows)
-        self.profile = merge(self.profile, profile_of(rows, plan.reference, threads=2 if rows.num_rows > 20_000 else 1))
+        self.profile = merge(self.profile, profile_of(rows, plan.reference))
         wanted = {PREDICTION, SCORE, TRUTH, *plan.groups, *inputs}
         kept = rows.select([n for n in rows.column_names if n in wanted or n.startswith(OUTCOME)])
         self.every.add(kept, numbers)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nbprod.monitoring.arrays import dictionary, only, plain
+from nbprod.monitoring.arrays import dictionary, only, parquet, plain
 
 KINDS = [pa.int8(), pa.uint16(), pa.int64(), pa.float16(), pa.float32(), pa.float64(), pa.bool_()]
 
@@ -29,8 +31,10 @@ def test_values_are_those_of_arrow_in_parts_cut_and_with_missing_ones(kind: Any,
 
 @given(st.lists(st.none() | st.sampled_from("abc")))
 def test_codes_have_one_for_what_is_missing(values: list[str | None]) -> None:
-    for column in (pa.chunked_array([pa.array(values, pa.string())]), pa.array(values, pa.string())):
-        for form in (column, column.dictionary_encode()):
+    plainly = pa.array(values, pa.string())
+    parts = pa.chunked_array([plainly[:2].dictionary_encode(), plainly[2:].dictionary_encode()])
+    for column in (pa.chunked_array([plainly]), plainly, parts):
+        for form in (column, column.dictionary_encode(), column.dictionary_encode("encode")):
             made = dictionary(form)
             assert made.indices.null_count == 0
             assert made.to_pylist() == values
@@ -50,6 +54,30 @@ def test_codes_of_a_column_without_a_type_are_all_of_what_is_missing(count: int)
 def test_only_those_stay(stay: list[bool]) -> None:
     rows = pa.table({"n": list(range(len(stay)))})
     assert only(rows, np.array(stay, bool))["n"].to_pylist() == [n for n, one in enumerate(stay) if one]
+
+
+def test_parquet_is_read_in_its_order_with_the_codes_of_its_texts(tmp_path: Path) -> None:
+    rows = pa.table({"n": range(300_000), "s": ["a", None, "b"] * 100_000, "other": ["x"] * 300_000})
+    pq.write_table(rows, tmp_path / "rows.parquet", row_group_size=70_000)
+    made = list(parquet(tmp_path / "rows.parquet", lambda name: name != "other", texts={"s", "n"}))
+    assert len(made) > 1
+    assert [str(kind) for kind in made[0].schema.types] == ["int64", str(pa.dictionary(pa.int32(), pa.string()))]
+    for name in ("n", "s"):
+        assert [value for part in made for value in part[name].to_pylist()] == rows[name].to_pylist()
+    (some,) = parquet(tmp_path / "rows.parquet", lambda name: name == "n", groups=range(1, 2))
+    assert some["n"].to_pylist() == list(range(70_000, 140_000))
+
+
+def test_parquet_that_nobody_reads_to_its_end_is_left_and_a_damaged_one_told(tmp_path: Path) -> None:
+    path = tmp_path / "rows.parquet"
+    pq.write_table(pa.table({"n": np.random.default_rng(0).normal(size=300_000)}), path, row_group_size=100_000)
+    begun: Any = parquet(path, lambda name: True)
+    next(begun)
+    begun.close()
+    whole = path.read_bytes()
+    path.write_bytes(whole[:1_000_000] + b"\0" * 400_000 + whole[1_400_000:])
+    with pytest.raises(OSError, match=r"\w"):
+        list(parquet(path, lambda name: True))
 
 
 def test_counting_a_column_does_not_import_pandas() -> None:

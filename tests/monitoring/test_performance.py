@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from nbprod.monitoring.performance import column_labels, labels
@@ -25,6 +26,7 @@ COLUMNS = st.one_of(
 
 @pytest.mark.parametrize("task", ["classes", "values"])
 @given(values=COLUMNS)
+@example(values=pa.array([math.nan, None], pa.float64()))
 def test_the_labels_of_a_column_are_those_of_its_values(task: str, values: Any) -> None:
     for column in (pa.chunked_array([values]), pa.chunked_array([values, values])):
         found, expected = column_labels(column, task), labels(column.to_pylist(), task)
