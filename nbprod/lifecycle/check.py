@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ from nbprod.entities import Fact
 from nbprod.errors import NbprodError
 from nbprod.lifecycle.cards import cards_of
 from nbprod.lifecycle.plan import Bound, section_checks
+from nbprod.lifecycle.updating import without_parent
 from nbprod.lifecycle.workspace import find_pipeline, open_workspace, project_start
 from nbprod.pipeline.bind import bind, problems, warnings
 from nbprod.pipeline.repeats import repeated
@@ -37,8 +39,11 @@ def check(target: str | None) -> CheckReport:
     """Check a pipeline against its notebooks and files; errors are returned, not raised, when it can be read at all."""
     with open_workspace(project_start(target)) as work:
         pipeline = find_pipeline(target, work.project)
+        checks = section_checks(pipeline, work)
+        with suppress(NbprodError):  # the check of the section says it
+            pipeline = without_parent(pipeline)
         errors = problems(pipeline, work.project, cache=work.index)
-        for check_section in section_checks(pipeline, work):
+        for check_section in checks:
             try:
                 check_section()
             except NbprodError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -38,7 +39,8 @@ class Told(Fact):
         unknown: rows whose request is not in the log.
         unclear: rows that name no row of a request that has several, or one that it does not have.
         duplicates: facts of this file that it says twice, or that were said before.
-        conflicts: things of which different values are known now, by this file or before; some are in `examples`.
+        conflicts: things of the file's requests of which different values are known now, by it or before; some are
+            in `examples`.
         problems: what was damaged in the log, a sentence each.
     """
 
@@ -78,15 +80,15 @@ def feedback(name: str, file: str, *, truth: str | None = None, outcomes: Sequen
     facts = list(facts_of(table, columns, file))
     problems: list[str] = []
     unknown, unclear = _unmatched(urls, table, problems)
-    before = judge(read_feedback(urls))
+    own = {fact.request for fact in facts}
+    before = judge(_about(own, read_feedback(urls)))
     log = FeedbackLog(folder, model=name)
     try:
         for start in range(0, len(facts), BATCH):
             log.write(facts[start : start + BATCH])
     finally:
         log.close()
-    after = judge(read_feedback(urls, tell=problems.append))
-    own = {fact.request for fact in facts}
+    after = judge(_about(own, read_feedback(urls, tell=problems.append)))
     return Told(
         model=name,
         file=file,
@@ -98,9 +100,17 @@ def feedback(name: str, file: str, *, truth: str | None = None, outcomes: Sequen
         unclear=unclear,
         duplicates=after.duplicates - before.duplicates,
         conflicts=after.conflicts,
-        examples=tuple(item for item in after.examples if item.request in own)[:EXAMPLES],
+        examples=after.examples[:EXAMPLES],
         problems=tuple(dict.fromkeys(problems)),
     )
+
+
+def _about(requests: set[str], feedback: pa.Table) -> pa.Table:
+    """What is known of some requests."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    return feedback.filter(pc.is_in(feedback["request"], pa.array(sorted(requests), pa.string())))
 
 
 def _existing(project: Project, name: str) -> Path:
@@ -134,8 +144,17 @@ def read_table(path: Path) -> pa.Table:
         if name.endswith((".jsonl", ".ndjson")):
             return pyarrow.json.read_json(path)
     except (OSError, ValueError, NotImplementedError) as error:  # its words may hold values that are not to be shown
-        raise ArtifactError(f"cannot be read as a table ({type(error).__name__}).", file=str(path)) from error
+        raise ArtifactError(_unread(path, error), file=str(path)) from error
     raise UsageError("is no table: use CSV, Parquet or JSON lines.", file=str(path))
+
+
+def _unread(path: Path, error: Exception) -> str:
+    if path.is_file() and not path.stat().st_size:
+        return "is empty: it needs a first line with the names of its columns, and rows."
+    if found := re.search(r"Expected (\d+) columns, got (\d+)", str(error)):
+        expected, got = found.groups()
+        return f"cannot be read as a table: a line has {got} values, where its first line names {expected}."
+    return f"cannot be read as a table ({type(error).__name__}): is it what its name says?"
 
 
 def columns_of(names: Sequence[str], file: str, truth: str | None, outcomes: Sequence[str]) -> dict[str, str]:

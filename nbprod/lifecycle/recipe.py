@@ -134,7 +134,8 @@ def make(
         if run:
             _adopt(work, root, run)
         if "error" in answer:
-            raise RunError(f"its recipe could not be run again: {answer['error']}")
+            new = ", ".join(f"{name} was {data[name]}" for name in policy.data)
+            raise RunError(f"its recipe could not be run again{new and f' ({new})'}: {answer['error']}")
         return Made(version=answer["version"], registered=answer["registered"], run=run, code=code)
 
 

@@ -14,6 +14,7 @@ import sys
 import threading
 from typing import Any
 
+from nbprod.entities import CellError, StageRun
 from nbprod.errors import NbprodError
 
 
@@ -39,7 +40,7 @@ def answered(request: dict[str, Any]) -> dict[str, Any]:
     report = run(asked, RunOptions(name=request["name"]), ignore)
     failed = next((stage for stage in report.run.stages if stage.error), None)
     if failed and failed.error:
-        return {"error": f"stage '{failed.stage}' failed: {failed.error.message}", "run": report.run.id}
+        return {"error": _told(failed, failed.error), "run": report.run.id}
     if report.version is None:
         return {
             "error": f"it registered nothing. {' '.join(report.notes)}".strip(),
@@ -47,6 +48,14 @@ def answered(request: dict[str, Any]) -> dict[str, Any]:
             "run": report.run.id,
         }
     return {"run": report.run.id, "version": report.version.version, "registered": report.registered}
+
+
+def _told(failed: StageRun, error: CellError) -> str:
+    """What failed, where, and where the notebook with all of it is."""
+    place = f" in cell {error.cell}" if error.cell else ""
+    place += f", line {error.line}," if error.line else ""
+    seen = f"; look at {failed.executed.uri}" if failed.executed else ""
+    return f"stage '{failed.stage}' failed{place} of {failed.notebook}: {error.message}{seen}"
 
 
 def main() -> None:

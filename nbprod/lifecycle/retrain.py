@@ -10,13 +10,13 @@ from typing import Literal
 
 from nbprod.document import moment
 from nbprod.entities import INCREMENTAL, Fact, GateResult, ModelVersion
-from nbprod.errors import GateFailed, NbprodError, RunError, UsageError
+from nbprod.errors import ArtifactError, GateFailed, NbprodError, RunError, UsageError
 from nbprod.evidence.audit import AuditLine
 from nbprod.gates.spec import GateSpec
 from nbprod.lifecycle.judging import Judgement, gates_of, judge
 from nbprod.lifecycle.moving import Move, append, sound_log
 from nbprod.lifecycle.promote import CHALLENGER, Promoting, promote_in
-from nbprod.lifecycle.recipe import Made, make
+from nbprod.lifecycle.recipe import Made, data_for, make, tip
 from nbprod.lifecycle.registering import remember
 from nbprod.lifecycle.requirements import requirements
 from nbprod.lifecycle.services import open_registry
@@ -30,7 +30,7 @@ from nbprod.lifecycle.workspace import Workspace, open_existing
 from nbprod.monitoring.policy import tolerated
 from nbprod.registry import CHAMPION, Registry, parse_ref
 from nbprod.retraining.decide import Decision, decide
-from nbprod.retraining.policy import RetrainPolicy, policy_of
+from nbprod.retraining.policy import COMMIT, RetrainPolicy, policy_of
 from nbprod.retraining.shadow import judge as weigh
 from nbprod.stats.measures import MEASURES
 from nbprod.trust.keys import Keys
@@ -149,8 +149,7 @@ def retrain(asking: Asking, *, tell: Callable[[str], None] = lambda line: None) 
                 return _after_shadow(bench, *found, asking)
             decision = _decided(bench, asking)
             if decision.act != "retrain" or asking.acting == "no":
-                state: State = "would" if decision.act == "retrain" else decision.act
-                return _said(bench, state, decision)
+                return _would(bench, decision)
             return _retrained(bench, decision, tell)
 
 
@@ -194,6 +193,19 @@ def _decided(bench: Bench, asking: Asking) -> Decision:
     if asking.when == "now":
         return Decision(act="retrain", trigger="asked", reason="somebody asked for it.")
     return decide(bench.policy, facts_of(bench.work, bench.champion, bench.policy, bench.lines()))
+
+
+def _would(bench: Bench, decision: Decision) -> Retrained:
+    """What is not done, or would not succeed: the data and the branch that the policy names must be there."""
+    if decision.act != "retrain":
+        return _said(bench, decision.act, decision)
+    try:
+        data_for(bench.work, bench.champion.entry, bench.policy)
+        if bench.policy.source != COMMIT:
+            tip(bench.work.project.root, bench.policy.source)
+    except ArtifactError as error:
+        return _said(bench, "wait", replace(decision, act="wait", reason=f"it would fail: {error}"))
+    return _said(bench, "would", decision)
 
 
 def unfinished(lines: tuple[AuditLine, ...]) -> AuditLine | None:

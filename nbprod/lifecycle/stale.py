@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from nbprod.digest import sha256_path
 from nbprod.document import moment
@@ -76,9 +76,11 @@ def facts_of(
         version: with its entry.
         lines: the model's audit log.
     """
-    data, data_why = _data(work, version, policy)
+    data, data_why, read = _data(work, version, policy)
     erased, erased_at = _erased(work, version)
-    code, code_why = _code(work, version, policy)
+    code, code_why, commit = _code(work, version, policy)
+    if "yes" in (data, code) and (known := _made_of(work, version, read, commit)):
+        data, data_why, code, code_why = "no", f"{known.ref} was made of what is there, and is no champion", "no", ""
     return Facts(
         now=time.time() if now is None else now,
         champion=version.ref,
@@ -106,30 +108,49 @@ def _erased(work: Workspace, version: ModelVersion) -> tuple[str, float]:
     return f"{again.seen} learned from a subject who is erased", max(times, default=0.0)
 
 
-def _data(work: Workspace, version: ModelVersion, policy: RetrainPolicy) -> tuple[Known, str]:
-    """Whether there are new data, and which."""
+def _made_of(work: Workspace, version: ModelVersion, read: Mapping[str, str], commit: str) -> ModelVersion | None:
+    """The version that a retraining since brought of the same data and code, so that the same would come out.
+
+    Args:
+        read: ``stage.parameter`` -> digest of what lies there now; empty where that is not known.
+        commit: the one that would run; empty for the recorded one.
+    """
+    for other in known_versions(work):
+        parent = other.entry.get("parent") if other.entry else None
+        if other.name != version.name or not read or not parent or parent["digest"] != version.digest:
+            continue
+        git = other.entry["source"]["git"]
+        same = not commit or (isinstance(git, Mapping) and git["commit"] == commit)
+        if same and read.items() <= {name: item["sha256"] for name, item in inputs_of(other.entry).items()}.items():
+            return other
+    return None
+
+
+def _data(work: Workspace, version: ModelVersion, policy: RetrainPolicy) -> tuple[Known, str, dict[str, str]]:
+    """Whether there are new data, and which; with the digests of all that is there, if they are known."""
     known = inputs_of(version.entry)
     if any(stage.refresh for stage in _stages(version)):
-        return "unknown", "a stage fetches its data itself"
+        return "unknown", "a stage fetches its data itself", {}
     try:
         places = data_for(work, version.entry, policy)
     except ArtifactError as error:
-        return "no", str(error)
-    new, lost = [], []
+        return "no", str(error), {}
+    new, lost = [], list[str]()
+    read = dict[str, str]()
     for name, text in places.items():
         try:
             path = work.inputs.fetch(text) if "://" in text else work.project.root / text
             if not path.exists():
                 continue  # the store keeps what it was trained on
-            digest = sha256_path(path)
+            read[name] = digest = sha256_path(path)
         except (NbprodError, OSError) as error:
             lost.append(f"{name}: {error}")
             continue
         if name not in known or digest != known[name]["sha256"]:
             new.append(f"{name} is {text}, which {version.ref} was not trained on")
     if new:
-        return "yes", "; ".join(new)
-    return ("unknown", "; ".join(lost)) if lost else ("no", "")
+        return "yes", "; ".join(new), {} if lost else read
+    return ("unknown", "; ".join(lost), {}) if lost else ("no", "", read)
 
 
 def _stages(version: ModelVersion) -> tuple[Stage, ...]:
@@ -139,18 +160,18 @@ def _stages(version: ModelVersion) -> tuple[Stage, ...]:
     return parse_pipeline(pipeline["text"], file=pipeline["path"]).stages if pipeline["text"] else ()
 
 
-def _code(work: Workspace, version: ModelVersion, policy: RetrainPolicy) -> tuple[Known, str]:
-    """Whether there is new code, and which."""
+def _code(work: Workspace, version: ModelVersion, policy: RetrainPolicy) -> tuple[Known, str, str]:
+    """Whether there is new code, and which; with the commit of a branch."""
     if policy.source == COMMIT:
-        return "no", ""
+        return "no", "", ""
     git = version.entry["source"]["git"]
     try:
         now = tip(work.project.root, policy.source)
     except ArtifactError as error:
-        return "unknown", str(error)
+        return "unknown", str(error), ""
     if isinstance(git, dict) and git["commit"] == now:
-        return "no", ""
-    return "yes", f"the branch {policy.source} is at {now[:12]}"
+        return "no", "", now
+    return "yes", f"the branch {policy.source} is at {now[:12]}", now
 
 
 def shadows(work: Workspace, version: ModelVersion, *, since: float) -> int:

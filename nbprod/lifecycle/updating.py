@@ -48,6 +48,16 @@ def policy_of(pipeline: Pipeline) -> UpdatePolicy | None:
     return read_update(section, taken, file=pipeline.path or None, text=pipeline.text)
 
 
+def without_parent(pipeline: Pipeline) -> Pipeline:
+    """The pipeline as it runs where there is nothing to go on from; PipelineError if its section is wrong."""
+    update = policy_of(pipeline)
+    return pipeline if update is None else _with(pipeline, update, values=dict.fromkeys(_names(update)))
+
+
+def _names(update: UpdatePolicy) -> tuple[str, ...]:
+    return (update.param, REPLAY) if update.replay else (update.param,)
+
+
 def give_parent(
     pipeline: Pipeline, work: Workspace, settings: Iterable[Setting], *, retrained: str = "", onward: str = ""
 ) -> Given:
@@ -67,7 +77,7 @@ def give_parent(
     update = policy_of(pipeline)
     if update is None or pipeline.model is None:
         return Given(pipeline=pipeline, parent={"relation": RETRAIN, "digest": retrained} if retrained else None)
-    both = (update.param, *((REPLAY,) if update.replay else ()))
+    both = _names(update)
     hidden = frozenset({(update.stage, update.param)})
     told = {name: s.value for s in settings for name in both if s.name in (name, f"{update.stage}.{name}")}
     if update.param in told:

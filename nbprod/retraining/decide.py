@@ -94,7 +94,8 @@ def decide(policy: RetrainPolicy, facts: Facts) -> Decision:
     """
     fired = next(triggers(policy, facts), None)
     if fired is None:
-        return Decision(act="fresh", reason=f"{facts.champion} is not stale: no trigger of its policy fires.")
+        why = f"; {_same(facts)}" if facts.data == "no" and facts.data_why else "."
+        return Decision(act="fresh", reason=f"{facts.champion} is not stale: no trigger of its policy fires{why}")
     name, why = fired
     if name == ERASURE and (facts.last is None or facts.last < facts.erased_at):
         return Decision(act="retrain", trigger=name, reason=f"{why}.")

@@ -135,7 +135,7 @@ class Story:
     Attributes:
         fresh: nothing is new.
         would, promoted: there is a new month.
-        refused: in the next one nothing can be learned.
+        refused, again: in the next one nothing can be learned, and the same would come out once more.
         failed: the next has holes.
         killed: the process was killed while the notebook ran.
         last: after that, with good data.
@@ -146,6 +146,7 @@ class Story:
     would: Any
     promoted: Any
     refused: Any
+    again: Any
     failed: Any
     killed: list[tuple[str, str]]
     champion_after_kill: str
@@ -174,6 +175,7 @@ def story(make_project: Make) -> Story:
     promoted = project.document(*stale)
     project.write("data/2026-03.csv", rows(3, noise=True))
     refused = project.document(*stale, code=6)
+    again = project.document(*stale)
     project.write("data/2026-04.csv", "a,b,y\n,1,0\n1,1,1\n")
     failed = project.document(*stale, code=3)
     project.write("data/2026-05.csv", rows(5, b=-1.0))
@@ -186,8 +188,8 @@ def story(make_project: Make) -> Story:
     project.write("data/2026-06.csv", rows(6))
     last = project.document(*stale)
     return Story(
-        project=project, fresh=fresh, would=would, promoted=promoted, refused=refused, failed=failed, killed=killed,
-        champion_after_kill=champion_after_kill, last=last, history=project.document("history", "churn"),
+        project=project, fresh=fresh, would=would, promoted=promoted, refused=refused, again=again, failed=failed,
+        killed=killed, champion_after_kill=champion_after_kill, last=last, history=project.document("history", "churn"),
     )  # fmt: skip
 
 
@@ -217,8 +219,17 @@ def test_a_challenger_whose_gates_do_not_pass_stays_one(story: Story) -> None:
     assert "churn/3" in story.refused["reason"]
 
 
-def test_a_retraining_that_fails_is_told_and_changes_nothing(story: Story) -> None:
+def test_what_was_refused_is_not_made_again_of_the_same_data(story: Story) -> None:
+    assert (story.again["state"], story.again["trigger"]) == ("fresh", "")
+    assert "churn/3 was made of what is there, and is no champion" in story.again["reason"]
+
+
+def test_a_retraining_that_fails_is_told_with_its_place_and_changes_nothing(story: Story) -> None:
     assert story.failed["state"] == "failed"
+    assert "(prepare.raw was data/2026-04.csv)" in story.failed["reason"]
+    assert "stage 'prepare' failed in cell 2, line" in story.failed["reason"]
+    seen = story.failed["reason"].rpartition("look at ")[2].rstrip(".")
+    assert (story.project.root / seen).is_file()
     assert "the new data have holes" in story.failed["reason"]
 
 

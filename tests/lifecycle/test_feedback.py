@@ -68,7 +68,7 @@ def test_truth_and_outcomes_are_recorded_and_counted(log: tuple[Path, list[Recor
 
 
 def test_what_is_added_again_or_differs_is_told(log: tuple[Path, list[Record]]) -> None:
-    _, (one, _) = log
+    _, (one, many) = log
     Path("late.csv").write_text(f"request,truth\n{one.request},1\n")
     assert feedback("churn", "late.csv").duplicates == 0
     again = feedback("churn", "late.csv")
@@ -77,6 +77,9 @@ def test_what_is_added_again_or_differs_is_told(log: tuple[Path, list[Record]]) 
     differs = feedback("churn", "late.csv")
     assert (differs.duplicates, differs.conflicts) == (0, 1)
     assert [(item.request, item.name, item.values) for item in differs.examples] == [(one.request, "", ("1", "0"))]
+    Path("other.csv").write_text(f"request,row,truth\n{many.request},0,1\n")
+    other = feedback("churn", "other.csv")
+    assert (other.conflicts, other.examples) == (0, ())  # those of other requests were told when they came
 
 
 def test_predictions_that_were_rolled_elsewhere_are_known(
@@ -133,8 +136,12 @@ def test_values_that_json_has_no_word_for_are_text(log: tuple[Path, list[Record]
         ("request,row,truth\na,0,1\na,-1,1\n", {}, "late.csv: `row` of row 2 must be a whole number from 0."),
         ("request,row,truth\na,x,1\n", {}, "late.csv: `row` of row 1 must be a whole number from 0."),
         ("request,time,truth\na,noon,1\n", {}, "late.csv: `time` of row 1 must be like 2026-05-28T20:26:40Z."),
-        ("request,truth\na,1,2\n", {}, "late.csv: cannot be read as a table (ArrowInvalid)."),
-        ("", {}, "late.csv: cannot be read as a table (ArrowInvalid)."),
+        (
+            "request,truth\na,1,2\n",
+            {},
+            "late.csv: cannot be read as a table: a line has 3 values, where its first line names 2.",
+        ),
+        ("", {}, "late.csv: is empty: it needs a first line with the names of its columns, and rows."),
     ],
 )
 def test_a_file_that_is_wrong_is_refused_and_nothing_of_it_recorded(

@@ -135,6 +135,26 @@ def test_the_policy_of_the_log_is_checked_before_anything_runs(project: Lab, log
         assert str(caught.value) == found[0]
 
 
+@pytest.mark.parametrize(
+    ("update", "said"),
+    [
+        (
+            "{from: champion, stage: b, param: parent}",
+            "notebooks/b.ipynb (cell 1) has no parameter 'parent'. There is:",
+        ),
+        ("{from: champion, stage: b, param: n, replay: 9}", "notebooks/b.ipynb (cell 1) has no parameter 'replay'."),
+        ("{from: champion, stage: bb, param: n}", "bb"),
+        ("{from: champion, stage: b, param: n}", ""),
+    ],
+)
+def test_the_notebook_that_goes_on_from_a_parent_must_take_it(project: Lab, update: str, said: str) -> None:
+    project.notebook("b", "read(x)", parameters="x = ''  # input\nn = None")
+    project.pipeline(f"{THREE}update: {update}\n")
+    found = [error["text"] for error in check(None).errors]
+    assert len(found) == bool(said)
+    assert not said or said in found[0]
+
+
 def test_every_section_is_checked_without_a_run(project: Lab) -> None:
     wrong = "gates: {}\nlog: {inptus: all}\nmonitor: {windw: 1d}\nretrain: {wehn: []}\n"
     project.pipeline(THREE + wrong)

@@ -107,6 +107,23 @@ def test_what_failed_is_told_with_its_place(monkeypatch: pytest.MonkeyPatch) -> 
     assert found.reason == told[-1] == "data/*.csv: is a pattern that fits no file yet: bring the new data."
 
 
+def test_a_dry_run_says_what_is_not_there_rather_than_that_it_would_retrain(tmp_path: Path) -> None:
+    entry = {"run": {"stages": []}, "inputs": [], "pipeline": {"sections": {}}}
+    champion: Any = SimpleNamespace(ref="churn/1", name="churn", entry=entry)
+    decision = Decision(act="retrain", trigger="asked", reason="somebody asked for it.")
+    with open_workspace(tmp_path) as work:
+        for policy, said in (
+            (RetrainPolicy(data={"prepare.raw": "data/*.csv"}), "data/*.csv: is a pattern that fits no file yet"),
+            (RetrainPolicy(source="next"), "next"),
+        ):
+            bench: Any = SimpleNamespace(work=work, champion=champion, policy=policy)
+            found = retraining._would(bench, decision)
+            assert found.state == "wait"
+            assert found.reason.startswith("it would fail: ") and said in found.reason
+        bench = SimpleNamespace(work=work, champion=champion, policy=RetrainPolicy())
+        assert retraining._would(bench, decision).state == "would"
+
+
 @pytest.mark.parametrize(("metric", "much"), [("mae", 6.0), ("accuracy", 0.02)])
 def test_the_comparison_that_is_asked_beside_fits_the_unit_of_the_metric(metric: str, much: float) -> None:
     entry = {
