@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from datetime import date
     from os import PathLike
 
     from nbprod.lifecycle.monitor import Looked
@@ -26,7 +27,7 @@ def monitor(
     *,
     files: str | PathLike[str] | Iterable[str | PathLike[str]] = (),
     labels: str | PathLike[str] | Iterable[str | PathLike[str]] = (),
-    since: str = "",
+    since: str | date = "",
     window: str = "",
 ) -> Looked:
     """Say whether what runs is still like what was measured, as ``nbprod monitor`` does.
@@ -37,7 +38,7 @@ def monitor(
         name: a model, of which the champion is meant, or ``name/version`` or ``name@alias``.
         files: new rows, a window each, or one file; none for the prediction log.
         labels: what was true of them: a file for each of `files`, or any number for the log.
-        since, window: of the log: an age such as ``30d`` or a day, and how long a window is, such as ``1d``.
+        since, window: of the log: an age such as ``30d``, a day or a moment, and how long a window is, such as ``1d``.
 
     Returns:
         A report (``report.checks``, ``report.windows``), with the profiles it was made from; its ``page()`` is HTML.
@@ -53,7 +54,7 @@ def monitor(
 
     given = ((paths,) if isinstance(paths, str | PathLike) else paths for paths in (files, labels))
     rows, truths = (tuple(fspath(path) for path in paths) for paths in given)
-    return look(name, Request(files=rows, labels=truths, since=since, window=window))
+    return look(name, Request(files=rows, labels=truths, since=str(since), window=str(window)))
 
 
 def __getattr__(name: str) -> Any:

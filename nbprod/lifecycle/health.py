@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from nbprod.lifecycle.versions import outlines
 from nbprod.lifecycle.workspace import Workspace, open_existing
 from nbprod.monitoring import kept
 from nbprod.monitoring.facts import MonitorReport
-from nbprod.monitoring.notify import due, notify
+from nbprod.monitoring.notify import due, notify, unset
 from nbprod.registry import CHAMPION
 from nbprod.store import write_text
 
@@ -162,9 +163,7 @@ def _told(looked: Looked, webhook: str | None) -> Looked:
     policy = looked.policy.notify
     if webhook:
         policy = replace(policy, webhook=webhook)
-    if not due(looked.report, policy):
-        return looked
-    problems = notify(looked.report, policy)
+    problems = notify(looked.report, policy) if due(looked.report, policy) else unset(policy, os.environ)
     if not problems:
         return looked
     report = replace(looked.report, problems=(*looked.report.problems, *problems))

@@ -25,7 +25,7 @@ from nbprod.monitoring.judge import Subject, judged
 from nbprod.monitoring.policy import MonitorPolicy, policy_of
 from nbprod.monitoring.profile import Profile, read_profile
 from nbprod.monitoring.windows import Plan, gaps_between, seen
-from nbprod.predictions.places import urls_of
+from nbprod.predictions.places import models_at, urls_of
 from nbprod.predictions.policy import marked_columns
 from nbprod.predictions.policy import policy_of as log_policy_of
 from nbprod.registry import CHAMPION
@@ -187,6 +187,11 @@ def _observation(
             raise UsageError(f"--since {request.since} is in the future.")
     own = urls_of(work.project.data, work.project.rolled_predictions, version.name)
     named = tuple(f"{folder.rstrip('/')}/{version.name}" for folder in request.predictions)
+    for folder in request.predictions:
+        if not models_at(folder):
+            raise UsageError(
+                f"--predictions {folder} holds no log of any model: name the folder in which each has its own."
+            )
     return Observation(
         since=since,
         log=named or own,

@@ -42,11 +42,14 @@ def unequal(values: Sequence[GroupValue], *, alpha: float = 0.05) -> bool:
 def check_fairness(reference: Profile, windows: Sequence[Window], policy: FairnessPolicy) -> Iterator[Check]:
     """Whether groups are farther apart than is allowed, each metric in the last window in which it is known.
 
-    Labels come late, so what needs them is that of an earlier window, which is then named.
+    Labels come late and the last rows may be few, so it may be that of an earlier window, which is then named.
     """
     newest: dict[tuple[str, str], Window] = {}
     for window in windows:
-        newest.update({(column, metric): window for column, own in window.groups.items() for metric in own})
+        for column, own in window.groups.items():
+            for metric, values in own.items():
+                if (column, metric) not in newest or _apart(values, policy) is not None:
+                    newest[column, metric] = window
     for (column, metric), window in newest.items():
         values = window.groups[column][metric]
         whole = reference.performance.metric(metric) if reference.performance else None
@@ -71,12 +74,17 @@ def _counted(values: Sequence[GroupValue], policy: FairnessPolicy) -> list[Group
     ]
 
 
+def _apart(values: Sequence[GroupValue], policy: FairnessPolicy) -> Spread | None:
+    """How far groups are apart; None where too few have enough rows to say so."""
+    found = spread(_counted(values, policy), kind="difference")
+    return None if found is None or math.isnan(found.interval[0]) else found
+
+
 def _check(what: tuple[str, str], values: Sequence[GroupValue], before: Spread | None, policy: FairnessPolicy) -> Check:
     metric, column = what
     name = f"{metric} by {column}"
-    counted = _counted(values, policy)
-    found = spread(counted, kind="difference")
-    if found is None or math.isnan(found.interval[0]):
+    found = _apart(values, policy)
+    if found is None:
         why = f"fewer than two groups of '{column}' have {policy.min_rows} rows or more that count."
         return Check(area="fairness", name=name, status="INSUFFICIENT", why=why)
     allowed = policy.difference

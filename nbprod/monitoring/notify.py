@@ -37,19 +37,25 @@ def notify(
 ) -> tuple[str, ...]:
     """Tell a report to whom the policy names; returns a sentence for each that could not be told."""
     environment = os.environ if environment is None else environment
-    problems: list[str] = []
+    problems = list(unset(policy, environment))
     ways: list[tuple[str, Callable[[], None]]] = []
     if policy.webhook:
         url = environment.get(policy.webhook[1:], "") if policy.webhook.startswith("$") else policy.webhook
         if url:
             ways.append((f"the webhook at {urlsplit(url).hostname}", lambda: post(url, report)))
-        else:
-            problems.append(f"the webhook was not told: the environment variable {policy.webhook[1:]} is not set.")
     if policy.email:
         ways.append((f"the mail server {policy.smtp}", lambda: send(report, policy)))
     for name, way in ways:
         _try(name, way, problems, pause)
     return tuple(problems)
+
+
+def unset(policy: NotifyPolicy, environment: Mapping[str, str]) -> tuple[str, ...]:
+    """A sentence where the webhook is in a variable that is not set: better told before there is an alarm."""
+    name = policy.webhook.removeprefix("$")
+    if name == policy.webhook or environment.get(name):
+        return ()
+    return (f"the webhook is not told: the environment variable {name} is not set.",)
 
 
 def _try(name: str, way: Callable[[], None], problems: list[str], pause: float) -> None:

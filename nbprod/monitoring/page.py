@@ -31,11 +31,12 @@ def page(report: MonitorReport, reference: Profile, current: Profile | None) -> 
         reference: the profile of the version.
         current: that of the last window; None where there are no rows.
     """
+    guess = ("guess",) if any(window.estimates for window in report.windows) else ()
     parts = [
         _head(report),
         _section("What was found", _checks(report.checks)),
         _section("Timeline", _timeline(report.windows[-WINDOWS:])),
-        _section("Over time", _grid(_over_time(report, reference)), _legend("current", "guess", "mark")),
+        _section("Over time", _grid(_over_time(report, reference)), _legend("current", *guess, "mark")),
         _section("Groups", _grid(_groups(report, reference)), _legend("dot", "hollow")),
         _section("Distributions", _grid(_distributions(report, reference, current)), _legend("reference", "current")),
         _problems(report),

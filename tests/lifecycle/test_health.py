@@ -67,6 +67,19 @@ def test_a_webhook_that_is_down_does_not_lose_the_report(work: Workspace, monkey
     assert "<svg" in Path("page.html").read_text()
 
 
+def test_a_webhook_whose_variable_is_not_set_is_told_before_there_is_an_alarm(
+    work: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(looking, "version_of", lambda *_: version())
+    monkeypatch.delenv("HOOK_OF_OURS", raising=False)
+    found = lifecycle.look("churn", files=(file(rows(600)),), webhook="$HOOK_OF_OURS")
+    assert found.report is not None and found.report.status != "ALARM"
+    assert "the webhook is not told: the environment variable HOOK_OF_OURS is not set." in found.report.problems
+    monkeypatch.setenv("HOOK_OF_OURS", "http://127.0.0.1:1/x")
+    found = lifecycle.look("churn", files=(file(rows(600)),), webhook="$HOOK_OF_OURS")
+    assert found.report is not None and not any("webhook" in problem for problem in found.report.problems)
+
+
 def test_a_webhook_must_be_an_address() -> None:
     with pytest.raises(UsageError, match="--webhook must be a URL that begins with https://"):
         lifecycle.look("churn", webhook="hooks.example.org/secret")

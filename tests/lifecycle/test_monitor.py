@@ -7,6 +7,7 @@ import random
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -315,8 +316,10 @@ def test_a_log_may_be_at_any_url(work: Workspace, tmp_path: Path) -> None:
     assert look(work).report.windows == ()
     assert look(work, predictions=("memory://elsewhere",)).report.windows == expected
     memory.rm("/elsewhere", recursive=True)
-    with pytest.raises(UsageError, match="nonsense://x/churn cannot be opened: Protocol not known: nonsense"):
+    with pytest.raises(UsageError, match="nonsense://x cannot be opened: Protocol not known: nonsense"):
         look(work, predictions=("nonsense://x",))
+    with pytest.raises(UsageError, match="--predictions memory://elsewhere holds no log of any model: name the folder"):
+        look(work, predictions=("memory://elsewhere",))
 
 
 def test_the_library_gives_the_same_report_and_its_page(work: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -328,6 +331,10 @@ def test_the_library_gives_the_same_report_and_its_page(work: Workspace, monkeyp
     assert [window.label for window in looked.report.windows] == [path.name]
     assert looked.page().startswith("<!doctype html>")
     assert nbprod.monitor("churn", since="40h", window="12h").report.source == "log"
+    assert nbprod.monitor("churn", since=date(2026, 5, 1)).report.source == "log"
+    wrong: Any = 3
+    with pytest.raises(UsageError, match="--since must be an age such as 30d, or a day such as 2026-05-28, not '3'"):
+        nbprod.monitor("churn", since=wrong)
 
 
 def test_labels_of_another_type_warn_and_leave_no_performance(work: Workspace) -> None:

@@ -146,6 +146,14 @@ def test_fairness_that_needs_labels_is_that_of_the_last_window_that_has_them() -
     assert not of(checks, "fairness", "selection_rate by sex").why.startswith("in ")
 
 
+def test_fairness_is_that_of_the_last_window_in_which_groups_have_enough_rows() -> None:
+    few = rows(600, seed=10)
+    few = few.set_column(few.column_names.index("sex"), "sex", pa.array([1] * 590 + [2] * 10))
+    check = of(found(rows(4000, seed=9), few), "fairness", "selection_rate by sex")
+    assert check.status == "OK" and check.why.startswith("in day 0: ")
+    assert of(found(few), "fairness", "selection_rate by sex").status == "INSUFFICIENT"
+
+
 def test_groups_that_are_surely_farther_apart_than_before_alarm() -> None:
     base = rows(4000, seed=9)
     sex = base["sex"].to_numpy()
