@@ -29,6 +29,9 @@ def command(
     found = _done(ref, target, {**_read(pairs), **({"mode": mode} if mode else {})}, action=action)
     if as_json:
         return render.document([item.to_dict() for item in found])
+    if not found:
+        click.echo("nothing is deployed")
+        return render.next_step("nbprod models")
     rows = [(item.ref, item.target, render.word(item.status), item.url or "-", item.reason) for item in found]
     render.table(("VERSION", "TARGET", "STATUS", "URL", "WHY"), rows)
     for item in found:

@@ -6,7 +6,7 @@ import os
 from dataclasses import replace
 
 from nbprod.entities import Run, StageRun
-from nbprod.errors import UsageError
+from nbprod.errors import ArtifactError, UsageError
 from nbprod.lifecycle.cards import cards_of
 from nbprod.lifecycle.notebooks import expected_model, model_of, save_pipeline, with_own_types
 from nbprod.lifecycle.plan import Bound, Request, prepare
@@ -99,7 +99,11 @@ def _reuse_all(
         return RunReport(run=run, version=known)
     from nbprod.lifecycle.running import register_reused
 
-    return register_reused(work, bound, run, options)
+    try:
+        return register_reused(work, bound, run, options)
+    except ArtifactError as error:
+        error.message += " Nothing ran, since nothing changed: change what makes it, or run it again with --force."
+        raise
 
 
 def _restore(work: Workspace, result: StageRun) -> None:

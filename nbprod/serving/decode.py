@@ -107,7 +107,10 @@ class Decoder:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             if isinstance(error, msgspec.ValidationError) and (permuted := self._other_order(body)) is not None:
                 return permuted
-            raise refused(error, self.signature) from None
+            found = refused(error, self.signature)
+            if found.path == "$":  # often a bare record, or a bare list of them
+                found.message = f"{found.message[:-1]}: {FORMS}."
+            raise found from None
         keys, proba = 1 + (found.proba is not UNSET), found.proba is True
         if found.records is not UNSET:
             if found.columns is not UNSET or found.rows is not UNSET:

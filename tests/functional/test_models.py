@@ -207,5 +207,6 @@ def test_a_model_that_works_only_in_its_stage_is_not_registered(make_project: Ma
         assert "the model can be loaded outside the project but not answer its example there" in done.stderr
         assert "NBPROD_STAGE" in done.stderr
         assert "Traceback" not in done.stderr
+        assert ("or run it again with --force" in done.stderr) == (planned == "reuse")
     assert [run["status"] for run in project.document("runs")] == ["succeeded"]
     assert project.document("models") == []

@@ -57,6 +57,19 @@ def test_large_tables_are_as_strict_as_small_ones(cell: str, at: int) -> None:
         decoder().predict(body)
 
 
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b'{"a":1.0,"b":2.0,"c":3.0}', "there is no key 'a' at $"),
+        (b'[{"a":1.0,"b":2.0,"c":3.0}]', "expected object at $"),
+    ],
+)
+def test_bare_rows_are_refused_with_the_forms_that_are_taken(body: bytes, said: str) -> None:
+    with pytest.raises(Refused) as caught:
+        decoder().predict(body)
+    assert caught.value.message == f'{said}: send {{"records": [{{...}}]}} or {{"columns": [...], "rows": [[...]]}}.'
+
+
 def test_nested_lists_that_even_out_are_found() -> None:
     rows = ["[1.5,0.125,-2e3]"] * 1000
     rows[3], rows[4] = "[1,[2],3]", "[1,[[2]],3]"
