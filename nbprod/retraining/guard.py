@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from nbprod.entities import Fact
+from nbprod.stats.intervals import normal_quantile
 
 MIN_ROWS = 200
 
-WIDER = 2.807 / 1.96
+WIDER = normal_quantile(0.9975) / normal_quantile(0.975)
 """From intervals of 95 % to 99.5 %: the guard looks again and again; `benchmarks/guard.py` shows the price."""
 
 
