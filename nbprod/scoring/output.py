@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+OTHERS = (".json", ".jsonl", ".tsv", ".txt", ".xlsx", ".feather", ".arrow", ".gz")
+"""Endings of files that somebody may expect; a folder of such a name would surprise."""
+
+
 class Target:
     """Where the output goes; nothing is written yet.
 
@@ -25,7 +29,7 @@ class Target:
         url: a path or URL; what ends in .parquet, .csv or .csv.gz is a file, anything else a folder.
 
     Raises:
-        UsageError: something is there already, or it is the input.
+        UsageError: something is there already, it is the input, or it is named as a file of a form that is not written.
     """
 
     def __init__(self, url: str, source: Input, *, overwrite: bool) -> None:
@@ -33,6 +37,8 @@ class Target:
         self.path = path.rstrip("/")
         self.label = label_of(self.files, self.path)
         self.folder = not suffix_of(self.path) or url.endswith("/")
+        if self.folder and not url.endswith("/") and self.path.lower().endswith(OTHERS):
+            raise UsageError("is no form that is written: name it .parquet, .csv or .csv.gz, or a folder.", file=url)
         suffix = "" if self.folder else suffix_of(self.path)
         self.beside = f"{self.path[: len(self.path) - len(suffix)]}.rejected{suffix or '.parquet'}"
         self.rejects = label_of(self.files, self.beside)

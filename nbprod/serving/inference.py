@@ -270,8 +270,12 @@ def _nested(raw: bytes, kind: str, depth: int, path: str) -> list[Any]:
     return found
 
 
-def metadata(signature: Signature, entry: Any) -> dict[str, Any]:
-    """What the protocol tells of a model: its inputs and outputs."""
+def metadata(signature: Signature, entry: Any, *, classes: int = 0) -> dict[str, Any]:
+    """What the protocol tells of a model: its inputs and outputs.
+
+    Args:
+        classes: of how many it gives probabilities, which are told where they are asked for; 0 for none.
+    """
     if signature.tensor is not None:
         own = signature.tensor
         inputs = [{
@@ -286,7 +290,10 @@ def metadata(signature: Signature, entry: Any) -> dict[str, Any]:
     spec = (entry["model"]["signature"].get("outputs") or [{}])[0].get("tensor-spec") or {}
     dtype = spec.get("dtype", "")
     kind = _OF_DTYPE.get(np.dtype(dtype), "BYTES") if dtype and dtype not in ("str", "object") else "BYTES"
-    return {"inputs": inputs, "outputs": [{"name": "predict", "datatype": kind, "shape": spec.get("shape", [-1])}]}
+    outputs = [{"name": "predict", "datatype": kind, "shape": spec.get("shape", [-1])}]
+    if classes:
+        outputs.append({"name": "predict_proba", "datatype": "FP64", "shape": [-1, classes]})
+    return {"inputs": inputs, "outputs": outputs}
 
 
 def answered(answer: Answer, said: dict[str, Any]) -> tuple[bytes, list[tuple[bytes, bytes]]]:

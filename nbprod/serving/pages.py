@@ -121,7 +121,7 @@ async def alive(service: Service, request: Request) -> Response:
 async def model(service: Service, request: Request) -> Response:
     """The model's description in the Open Inference Protocol."""
     served = _named(service, request)
-    about = metadata(served.signature, served.entry)
+    about = metadata(served.signature, served.entry, classes=len(served.classes or ()) if served.proba else 0)
     platform = f"nbprod_{served.entry['model']['flavor']}"
     return JSONResponse({"name": served.name, "versions": [served.version], "platform": platform, **about})
 

@@ -66,6 +66,13 @@ def test_the_input_is_never_the_output(tmp_path: Path, given: Any) -> None:
     assert not Target(str(tmp_path / "in/b.parquet"), single, overwrite=False).folder
 
 
+@pytest.mark.parametrize("name", ["out.json", "out.tsv", "out.JSONL", "out.json.gz"])
+def test_a_file_of_another_form_does_not_become_a_folder(tmp_path: Path, given: Any, name: str) -> None:
+    with pytest.raises(UsageError, match=r"is no form that is written: name it .parquet, .csv or .csv.gz, or a folder"):
+        Target(str(tmp_path / name), given, overwrite=False)
+    assert Target(f"{tmp_path}/{name}/", given, overwrite=False).folder
+
+
 @pytest.mark.parametrize("name", ["out.csv", "out.csv.gz"])
 def test_csv_holds_lists_as_json_and_quotes_what_must_be(tmp_path: Path, given: Any, name: str) -> None:
     output = Output(Target(str(tmp_path / name), given, overwrite=False), TABLE.schema, TABLE.schema, given.parts)

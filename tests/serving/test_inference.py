@@ -135,6 +135,16 @@ def test_numbers_that_are_not_finite_are_refused_in_binary_too(tmp_path: Path) -
     assert one(tmp_path, numbers(), body, **{"inference-header-content-length": "99999"}).status == 400
 
 
+def test_a_classifier_tells_that_it_gives_probabilities(tmp_path: Path) -> None:
+    async def story(client: Client) -> Got:
+        return await client.get("/v2/models/toy")
+
+    outputs = run(tmp_path, numbers(), story).json["outputs"]
+    assert [(item["name"], item["shape"]) for item in outputs] == [("predict", [-1]), ("predict_proba", [-1, 2])]
+    outputs = run(tmp_path, asgi.tensor(), story).json["outputs"]
+    assert [item["name"] for item in outputs] == ["predict"]
+
+
 def test_another_model_or_version_is_404(tmp_path: Path) -> None:
     for path in ("/v2/models/other/infer", "/v2/models/toy/versions/9/infer", "/v2/models/toy/strange/1/infer"):
         assert one(tmp_path, numbers(), single(), path).status == 404
