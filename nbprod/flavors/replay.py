@@ -219,5 +219,6 @@ def _sentence(kind: str, text: str) -> str:
         case "died":
             return f"the process that replayed the model's example outside the project ended early ({text})."
     return (
-        f"the model cannot be loaded outside the project ({text}): log it again with the packages that are installed."
+        f"the model cannot be loaded outside the project ({text}): it must load without the project's files, folder "
+        "and environment, with the packages that are installed; mend that, and log it again."
     )
