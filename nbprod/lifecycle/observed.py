@@ -21,8 +21,8 @@ from nbprod.lifecycle.services import open_registry
 from nbprod.lifecycle.sources import copied
 from nbprod.lifecycle.workspace import Workspace
 from nbprod.monitoring.drawn import LIMIT
-from nbprod.monitoring.profile import SCORE
-from nbprod.monitoring.windows import TRUTH, Gathered, Plan, by_time
+from nbprod.monitoring.profile import ANSWER, SCORE
+from nbprod.monitoring.windows import Gathered, Plan, by_time
 from nbprod.predictions.feedback import TRUTH as TRUTH_NAME
 from nbprod.predictions.feedback import Judged, joined, judge, read_feedback
 from nbprod.predictions.feedback import table_of as feedback_table
@@ -70,7 +70,7 @@ class Model:
 
     def complete(self, rows: pa.Table, *, needs: Sequence[str]) -> pa.Table:
         """Rows with the answers that they lack, if the model can give them."""
-        lacking = [name for name in needs if name not in rows.column_names]
+        lacking = [name for name in needs if ANSWER + name not in rows.column_names]
         if not lacking or not rows.num_rows:
             return rows
         missing = [name for name in self.columns if name not in rows.column_names]
@@ -89,7 +89,7 @@ class Model:
             return rows
         for name in lacking:
             if name in answered.column_names:
-                rows = rows.append_column(name, answered[name])
+                rows = rows.append_column(ANSWER + name, answered[name])
         return rows
 
     def finish(self, windows: Sequence[Gathered], plan: Plan, *, needs: Sequence[str]) -> None:
@@ -200,7 +200,7 @@ class _Watch:
     told: int = 0
 
     def passed(self, batch: pa.RecordBatch) -> pa.Table:
-        """Rows with the inputs by their own names, without those of the future."""
+        """Rows with the inputs by their own names and all else by others, without those of the future."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
@@ -211,15 +211,11 @@ class _Watch:
             self.future += count
             table = table.filter(pc.invert(late))
         if "truth_time" in table.column_names:
-            self.told += table.num_rows - table[TRUTH].null_count
+            self.told += table.num_rows - table["truth"].null_count
             self.back += pc.sum(pc.less(table["truth_time"], table["time"])).as_py() or 0
-        own = [name for name in table.column_names if not name.startswith(PREFIX)]
-        named = {name.removeprefix(PREFIX): name for name in table.column_names if name.startswith(PREFIX)}
-        whole, table = table, table.select(own)
-        for name, column in named.items():
-            if name not in OWN:
-                table = table.append_column(name, whole[column])
-        return table
+        own = {*OWN, "truth", "truth_time"}
+        names = (f"{ANSWER}{name}" if name in own else name.removeprefix(PREFIX) for name in table.column_names)
+        return table.rename_columns(list(names))
 
     def finish(self, *, labels: bool) -> None:
         """Say what was seen.

@@ -17,8 +17,8 @@ from nbprod.lifecycle.feedback import read_table
 from nbprod.lifecycle.observed import ASKED_EACH, Model, Observation
 from nbprod.lifecycle.profiling import arrow_table
 from nbprod.monitoring.arrays import parquet
-from nbprod.monitoring.profile import PREDICTION, SCORE, Profile
-from nbprod.monitoring.windows import OUTCOME, TRUTH, Gathered, Plan
+from nbprod.monitoring.profile import ANSWER, PREDICTION, SCORE, Profile
+from nbprod.monitoring.windows import OUTCOME, PREDICTED, TRUTH, Gathered, Plan
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 REQUEST = "request"
+SAID = (PREDICTION, SCORE, "truth")
+"""Columns of a file that are no inputs, unless an input, the target or a group is called so."""
+
 ROWS = 1 << 20
 """A partition has about so many rows."""
 
@@ -54,15 +57,25 @@ class Partition:
     truth: pa.Table | None = None
 
     @property
-    def named(self) -> bool:
+    def by_request(self) -> bool:
         """Whether labels say of which request they are."""
         return self.truth is not None and REQUEST in self.truth.column_names
 
     def wants(self, name: str) -> bool:
         """Whether a column is read."""
         plan = self.plan
-        own = (self.target, PREDICTION, SCORE, TRUTH, REQUEST, *self.inputs, *plan.groups)
-        return name in plan.reference.columns or name in own or name.startswith(OUTCOME)
+        own = (self.target, *SAID, REQUEST, *self.inputs, *plan.groups)
+        return name in plan.reference.columns or name in own or name.startswith((ANSWER, OUTCOME))
+
+    def named(self, table: pa.Table) -> pa.Table:
+        """Answers and truths by names that no input has; a column that the model or its policy calls so is none."""
+        taken = {
+            self.target,
+            *self.inputs,
+            *self.plan.groups,
+            *(n.removeprefix(ANSWER) for n in table.column_names if n.startswith(ANSWER)),
+        }
+        return table.rename_columns([ANSWER + n if n in SAID and n not in taken else n for n in table.column_names])
 
 
 @dataclass(slots=True, kw_only=True)
@@ -91,12 +104,12 @@ def count(part: Partition) -> Counted:
     """
     made = Counted(gathered=Gathered(key="", label=part.path.name, start=0, end=0, profile=Profile(), place=part.first))
     place = part.first
-    for table in _tables(part):
+    for table in map(part.named, _tables(part)):
         if part.target in table.column_names and TRUTH not in table.column_names:
             table = table.append_column(TRUTH, table[part.target])
         if part.truth is not None:
             table = _with_truth(table, place, part, made)
-        lacking = PREDICTION not in table.column_names
+        lacking = PREDICTED not in table.column_names
         if lacking:
             made.gathered.every.limit = made.gathered.known.limit = ASKED_EACH
         place += table.num_rows
@@ -129,7 +142,7 @@ def _with_truth(rows: pa.Table, place: int, part: Partition, made: Counted) -> p
 
     truth = part.truth
     assert truth is not None
-    if part.named and REQUEST in rows.column_names:
+    if part.by_request and REQUEST in rows.column_names:
         asked, known = (side[REQUEST].cast("string").combine_chunks() for side in (rows, truth))
         fits = pc.is_in(known, asked).to_numpy(zero_copy_only=False)
         made.fits = fits if made.fits is None else made.fits | fits
@@ -185,7 +198,7 @@ def from_files(plan: Plan, model: Model, seen: Observation, *, now: float, run: 
         window.key, window.start, window.end = digest, now, now
         windows.append(window)
     needs = [name for name in (PREDICTION, SCORE) if name in plan.reference.answers]
-    asked = [window for window in windows if not any(PREDICTION in part.column_names for part in window.every.parts)]
+    asked = [window for window in windows if not any(PREDICTED in part.column_names for part in window.every.parts)]
     model.finish(asked, plan, needs=needs)
     return windows
 
@@ -228,9 +241,11 @@ def _tell_labels(part: Partition, counted: Counted, model: Model) -> None:
 def _labels(path: Path, target: str) -> pa.Table:
     """A file of labels: ``truth``, and ``request`` where rows are not in the same order."""
     table = read_table(path)
-    column = TRUTH if TRUTH in table.column_names else target
+    column = SAID[-1] if SAID[-1] in table.column_names else target
     if column not in table.column_names:
-        raise UsageError(f"has no column '{TRUTH}' or '{target}'.{nearest(TRUTH, table.column_names)}", file=str(path))
+        raise UsageError(
+            f"has no column '{SAID[-1]}' or '{target}'.{nearest(SAID[-1], table.column_names)}", file=str(path)
+        )
     names = [name for name in (REQUEST,) if name in table.column_names]
     return table.select([*names, column]).rename_columns([*names, TRUTH])
 

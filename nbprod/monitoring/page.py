@@ -196,19 +196,21 @@ def _group(value: GroupValue | None) -> Point | None:
 def _distributions(
     report: MonitorReport, reference: Profile, current: Profile | None
 ) -> Iterator[tuple[str, str, str]]:
-    status = {c.name: c.status for c in report.checks if c.area in ("drift", "prediction")}
+    status = {(c.name, c.area == "prediction"): c.status for c in report.checks if c.area in ("drift", "prediction")}
     last = report.windows[-1] if report.windows else None
-    found = {**(last.drift if last else {}), **(last.answers if last else {})}
+    found = {(name, False): drift for name, drift in (last.drift if last else {}).items()}
+    found |= {(name, True): drift for name, drift in (last.answers if last else {}).items()}
     order = {"ALARM": 0, "WARN": 1}
     both = [(name, True) for name in reference.answers] + [(name, False) for name in reference.columns]
-    both.sort(key=lambda one: (order.get(status.get(one[0], "OK"), 2), not one[1]))
+    both.sort(key=lambda one: (order.get(status.get(one, "OK"), 2), not one[1]))
     for name, answer in both[:COLUMNS]:
+        one = (name, answer)
         known, own = ((p.answers if answer else p.columns) if p else {} for p in (reference, current))
         if known[name].kind == "other":
             continue
-        note = _pill(status[name]) if status.get(name, "OK") != "OK" else ""
-        if name in found:
-            note += f' <span class="note">{found[name].test} {found[name].statistic:.3g}</span>'
+        note = _pill(status[one]) if status.get(one, "OK") != "OK" else ""
+        if one in found:
+            note += f' <span class="note">{found[one].test} {found[one].statistic:.3g}</span>'
         yield name, note, distribution(name, known[name], own.get(name))
 
 

@@ -31,6 +31,9 @@ REPEATED = 5000
 
 PREDICTION, SCORE = "prediction", "score"
 
+ANSWER = "answer."
+"""Stands before the names of columns that are no inputs, since an input may be called ``score`` or ``time``."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured(Fact):
@@ -136,13 +139,19 @@ def reference_of(tables: Iterable[pa.Table], columns: Sequence[str], *, dataset:
 
 
 def profile_of(table: pa.Table, like: Profile) -> Profile:
-    """Rows counted in the bins of another profile; columns that are not there are left out."""
+    """Rows counted in the bins of another profile; columns that are not there are left out.
+
+    Args:
+        table: inputs by their names, answers with ``answer.`` before theirs.
+    """
     import numpy as np
 
     outside = np.zeros(table.num_rows, dtype=bool)
     names = set(table.column_names)
     found = {name: counted(table[name], column, outside) for name, column in like.columns.items() if name in names}
-    answers = {name: counted(table[name], column) for name, column in like.answers.items() if name in names}
+    answers = {
+        name: counted(table[ANSWER + name], column) for name, column in like.answers.items() if ANSWER + name in names
+    }
     return Profile(rows=table.num_rows, outside=int(outside.sum()), columns=found, answers=answers)
 
 
@@ -213,10 +222,11 @@ def file_profile(path: Path, like: Profile) -> Profile:
     import pyarrow.parquet as pq
 
     total, there = like.empty(), set(pq.read_schema(path).names)
-    for table in parquet(path, lambda name: name in like.columns or name in like.answers, texts=like.texts):
+    wanted = {*like.columns, *(ANSWER + name for name in like.answers)}
+    for table in parquet(path, wanted.__contains__, texts=like.texts):
         total = merge(total, profile_of(table, like))
     return replace(
         total,
         columns={name: column for name, column in total.columns.items() if name in there},
-        answers={name: column for name, column in total.answers.items() if name in there},
+        answers={name: column for name, column in total.answers.items() if ANSWER + name in there},
     )

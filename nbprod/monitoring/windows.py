@@ -9,13 +9,24 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from nbprod.monitoring.arrays import only, plain
+from nbprod.monitoring.columns import Column
 from nbprod.monitoring.drawn import LIMIT, Drawn, numbers_of_rows
 from nbprod.monitoring.drift import compare
 from nbprod.monitoring.estimate import estimated
 from nbprod.monitoring.facts import Drift, Window
 from nbprod.monitoring.performance import FAIR, Answers, column_labels, grouped, measured, metrics_of
 from nbprod.monitoring.policy import MonitorPolicy
-from nbprod.monitoring.profile import PREDICTION, REPEATED, SCORE, Measured, Profile, merge, profile_of, repeated_share
+from nbprod.monitoring.profile import (
+    ANSWER,
+    PREDICTION,
+    REPEATED,
+    SCORE,
+    Measured,
+    Profile,
+    merge,
+    profile_of,
+    repeated_share,
+)  # fmt: skip
 from nbprod.monitoring.quality import quality_of
 from nbprod.stats.intervals import normal_quantile
 
@@ -25,7 +36,7 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-TRUTH = "truth"
+PREDICTED, SCORED, TRUTH, TIME = (ANSWER + name for name in (PREDICTION, SCORE, "truth", "time"))
 OUTCOME = "outcome."
 
 
@@ -91,7 +102,7 @@ class Gathered:
         """
         numbers = numbers_of_rows(self.place + self.profile.rows, rows.num_rows)
         self.profile = merge(self.profile, profile_of(rows, plan.reference))
-        wanted = {PREDICTION, SCORE, TRUTH, *plan.groups, *inputs}
+        wanted = {PREDICTED, SCORED, TRUTH, *plan.groups, *inputs}
         kept = rows.select([n for n in rows.column_names if n in wanted or n.startswith(OUTCOME)])
         self.every.add(kept, numbers)
         self._know(kept, numbers)
@@ -138,9 +149,9 @@ class Gathered:
         new = [name for name in answered.column_names if name not in before]
         if not new:
             return
-        like = Profile(answers={name: column for name, column in plan.reference.answers.items() if name in new})
+        like = Profile(answers={name: c for name, c in plan.reference.answers.items() if ANSWER + name in new})
         made = replace(self.profile.empty(), answers=profile_of(answered, like).answers)
-        own = {name: column for name, column in self.profile.answers.items() if name not in new}
+        own = {name: column for name, column in self.profile.answers.items() if ANSWER + name not in new}
         self.profile = merge(replace(self.profile, answers=own), made)
         self.every.parts = [answered]
         if not self.every.whole and self.known.kept:
@@ -171,7 +182,7 @@ def by_time(
     for table in tables:
         if not table.num_rows:
             continue
-        moments = table["time"].cast(pa.int64()).to_numpy() / 1e6
+        moments = table[TIME].cast(pa.int64()).to_numpy() / 1e6
         numbers = np.floor(moments / length).astype(np.int64)
         for number in np.unique(numbers).tolist():
             own = table.filter(pa.array(numbers == number))
@@ -232,44 +243,45 @@ def _drifts(plan: Plan, gathered: Gathered, names: Sequence[str]) -> dict[str, D
         return {}
     found = {}
     for name in chosen:
-        made = _compared(plan, gathered, name, alpha=policy.alpha / max(1, len(chosen)))
+        sides = plan.reference.columns[name], gathered.profile.columns[name]
+        made = _compared(plan, sides, name, alpha=policy.alpha / max(1, len(chosen)))
         if made is not None:
             found[name] = made
     return found
 
 
-def _compared(plan: Plan, gathered: Gathered, name: str, *, alpha: float) -> Drift | None:
+def _compared(plan: Plan, sides: tuple[Column, Column], name: str, *, alpha: float) -> Drift | None:
     policy = plan.policy.drift
-    answer = name in (PREDICTION, SCORE) and name in gathered.profile.answers
-    known, own = (p.answers if answer else p.columns for p in (plan.reference, gathered.profile))
     test = policy.tests.get(name, policy.test)
     options = policy.options if test != "auto" else {}
-    return compare(known[name], own[name], test=test, options=options, alpha=alpha, effect=policy.effect)
+    return compare(*sides, test=test, options=options, alpha=alpha, effect=policy.effect)
 
 
 def _answer_drifts(plan: Plan, gathered: Gathered) -> dict[str, Drift]:
     """Of predictions and scores, where they are known."""
     if gathered.profile.rows < plan.policy.drift.min_rows:
         return {}
-    names = [name for name in gathered.profile.answers if gathered.profile.answers[name].known]
-    made = {name: _compared(plan, gathered, name, alpha=plan.policy.drift.alpha / max(1, len(names))) for name in names}
+    known, own = plan.reference.answers, gathered.profile.answers
+    names = [name for name in own if own[name].known]
+    alpha = plan.policy.drift.alpha / max(1, len(names))
+    made = {name: _compared(plan, (known[name], own[name]), name, alpha=alpha) for name in names}
     return {name: drift for name, drift in made.items() if drift is not None}
 
 
 def _answers(table: pa.Table, plan: Plan) -> Answers | None:
     """What was answered and what is known of it; None where there are no predictions, or nobody knows what they are."""
     names = table.column_names
-    if plan.reference.performance is None or PREDICTION not in names or not table.num_rows:
+    if plan.reference.performance is None or PREDICTED not in names or not table.num_rows:
         return None
-    if table[PREDICTION].null_count == table.num_rows:
+    if table[PREDICTED].null_count == table.num_rows:
         return None
     score = None
-    if SCORE in names and not table[SCORE].null_count:
-        score = plain(table[SCORE])
+    if SCORED in names and not table[SCORED].null_count:
+        score = plain(table[SCORED])
     return Answers(
         task=plan.task,
         positive=plan.positive,
-        prediction=column_labels(table[PREDICTION], plan.task),
+        prediction=column_labels(table[PREDICTED], plan.task),
         truth=_truth(table, plan) if TRUTH in names else None,
         score=score,
         groups={name: column_labels(table[name], "classes") for name in plan.groups if name in names},

@@ -17,7 +17,7 @@ from nbprod.predictions.frames import Frame, frame, frames, head_of
 from nbprod.predictions.orders import keys_of
 from nbprod.predictions.places import FEEDBACK, Source, Urls, sources
 from nbprod.predictions.reading import Moment, nothing, read, seconds_of
-from nbprod.predictions.rows import array_of, united
+from nbprod.predictions.rows import PREFIX, array_of, united
 from nbprod.predictions.segments import Fsync, Limits, Repair, SegmentWriter, repair
 
 if TYPE_CHECKING:
@@ -260,6 +260,8 @@ def _join(
     exact = keys_of(table)
     whole = pc.if_else(pc.equal(table["rows"], 1), pc.binary_join_element_wise(table["request"], "", "/"), None)
     table = table if columns is None else table.select(list(columns))
+    said = ("truth", "truth_time", *(f"outcome.{name}" for name in facts if name))
+    table = table.rename_columns([f"{PREFIX}{name}" if name in said else name for name in table.column_names])
     for name, known in facts.items():
         keys = keys_of(known).combine_chunks()
         at = pc.coalesce(pc.index_in(exact, keys), pc.index_in(whole, keys, skip_nulls=True))

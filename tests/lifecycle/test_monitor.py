@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -70,16 +70,18 @@ def work(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
         yield opened
 
 
-def log(work: Workspace, table: pa.Table, *, time: float = NOON, **fields: Any) -> list[Record]:
-    """Write rows into the prediction log, one request each, and close it."""
+def log(
+    work: Workspace, table: pa.Table, *, time: float = NOON, called: Mapping[str, str] | None = None, **fields: Any
+) -> list[Record]:
+    """Write rows into the prediction log, one request each, and close it; `called` gives inputs another name."""
     names = [name for name in COLUMNS if name in table.column_names]
     made = []
     writer = journal(folder_of(work.project.data, "churn"))
     for number, row in enumerate(table.to_pylist()):
-        inputs = {"columns": names, "rows": [[row[name] for name in names]]}
+        sent = {"columns": [(called or {}).get(name, name) for name in names], "rows": [[row[name] for name in names]]}
         made.append(
             record(
-                writer.next_id(), inputs=json.dumps(inputs).encode(), time=time + number / 1000,
+                writer.next_id(), inputs=json.dumps(sent).encode(), time=time + number / 1000,
                 outputs=json.dumps([row["prediction"]]).encode(), rows=((row["prediction"],),), **fields,
             )
         )  # fmt: skip
@@ -283,7 +285,7 @@ class Asked(Model):
     def complete(self, rows: pa.Table, *, needs: Sequence[str]) -> pa.Table:
         """The rows with scores."""
         self.asked += rows.num_rows
-        return rows.append_column("score", pa.array([0.9] * rows.num_rows))
+        return rows.append_column("answer.score", pa.array([0.9] * rows.num_rows))
 
 
 def test_of_large_windows_the_model_is_asked_about_rows_drawn_at_random(

@@ -65,11 +65,17 @@ def plan(policy: MonitorPolicy = POLICY, known: Profile = REFERENCE) -> Plan:
     return Plan(reference=known, policy=policy, columns=COLUMNS, groups=("sex",), metrics=("roc_auc",))
 
 
+def said(table: pa.Table) -> pa.Table:
+    """Rows whose answers and truths cannot be taken for inputs."""
+    names = ("prediction", "score", "truth")
+    return table.rename_columns([f"answer.{name}" if name in names else name for name in table.column_names])
+
+
 def gathered(table: pa.Table, *, number: int = 0, used: Plan | None = None) -> Gathered:
     """A window of one day."""
     start = NOW - (30 - number) * DAY
     made = Gathered(key=f"day {number}", label=f"day {number}", start=start, end=start + DAY, profile=Profile())
-    made.add(table, used or plan())
+    made.add(said(table), used or plan())
     return made
 
 

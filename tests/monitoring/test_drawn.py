@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from nbprod.monitoring.drawn import Drawn, numbers_of_rows
 from nbprod.monitoring.facts import Window
 from nbprod.monitoring.windows import Gathered, seen
-from tests.monitoring.made import NOW, plan, rows
+from tests.monitoring.made import NOW, plan, rows, said
 
 
 def drawn(numbers: np.ndarray, sizes: list[int], *, limit: int) -> Drawn:
@@ -65,7 +65,7 @@ def large(limit: int) -> Window:
     for seed in range(4):
         table = rows(2000, seed=seed)
         truth = pa.array([value if n % 10 == 0 else None for n, value in enumerate(table["truth"].to_pylist())])
-        made.add(table.set_column(table.column_names.index("truth"), "truth", truth), plan())
+        made.add(said(table.set_column(table.column_names.index("truth"), "truth", truth)), plan())
     return seen(made, plan())
 
 
