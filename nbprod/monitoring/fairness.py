@@ -44,13 +44,11 @@ def check_fairness(reference: Profile, windows: Sequence[Window], policy: Fairne
 
     Labels come late and the last rows may be few, so it may be that of an earlier window, which is then named.
     """
-    newest: dict[tuple[str, str], Window] = {}
-    for window in windows:
-        for column, own in window.groups.items():
-            for metric, values in own.items():
-                if (column, metric) not in newest or _apart(values, policy) is not None:
-                    newest[column, metric] = window
-    for (column, metric), window in newest.items():
+    known = dict.fromkeys((column, metric) for w in windows for column, own in w.groups.items() for metric in own)
+    for column, metric in known:
+        having = [window for window in reversed(windows) if metric in window.groups.get(column, {})]
+        telling = (window for window in having if _apart(window.groups[column][metric], policy) is not None)
+        window = next(telling, having[0])
         values = window.groups[column][metric]
         whole = reference.performance.metric(metric) if reference.performance else None
         much = tolerated(metric, policy.tolerance, TOLERANCE, whole.value if whole else 0.0)
