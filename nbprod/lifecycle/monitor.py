@@ -107,6 +107,8 @@ def look_at(work: Workspace, version: ModelVersion, request: Request, *, now: fl
             gaps: tuple[str, ...] = ()
         else:
             gathered = from_log(plan, model, observation)
+            if not gathered:
+                _check_places(request)
             gaps = _gaps(version, observation, [one.start for one in gathered], policy, now=now)
     closed = [one for one in gathered if one.end <= now]
     used = closed or gathered
@@ -187,11 +189,6 @@ def _observation(
             raise UsageError(f"--since {request.since} is in the future.")
     own = urls_of(work.project.data, work.project.rolled_predictions, version.name)
     named = tuple(f"{folder.rstrip('/')}/{version.name}" for folder in request.predictions)
-    for folder in request.predictions:
-        if not models_at(folder):
-            raise UsageError(
-                f"--predictions {folder} holds no log of any model: name the folder in which each has its own."
-            )
     return Observation(
         since=since,
         log=named or own,
@@ -199,6 +196,15 @@ def _observation(
         labels=files_of(request.labels),
         target=str(version.entry["model"]["target"] or ""),
     )
+
+
+def _check_places(request: Request) -> None:
+    """Refuse a place that was named and holds no log of any model; asked only where nothing was found."""
+    for folder in request.predictions:
+        if not models_at(folder):
+            raise UsageError(
+                f"--predictions {folder} holds no log of any model: name the folder in which each has its own."
+            )
 
 
 def _since(text: str, now: float) -> float:

@@ -318,7 +318,7 @@ def test_a_log_may_be_at_any_url(work: Workspace, tmp_path: Path) -> None:
     assert look(work).report.windows == ()
     assert look(work, predictions=("memory://elsewhere",)).report.windows == expected
     memory.rm("/elsewhere", recursive=True)
-    with pytest.raises(UsageError, match="nonsense://x cannot be opened: Protocol not known: nonsense"):
+    with pytest.raises(UsageError, match="nonsense://x/churn cannot be opened: Protocol not known: nonsense"):
         look(work, predictions=("nonsense://x",))
     with pytest.raises(UsageError, match="--predictions memory://elsewhere holds no log of any model: name the folder"):
         look(work, predictions=("memory://elsewhere",))
