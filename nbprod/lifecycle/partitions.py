@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 REQUEST = "request"
-SAID = (PREDICTION, SCORE, "truth")
+LABEL = "truth"
+SAID = (PREDICTION, SCORE, LABEL)
 """Columns of a file that are no inputs, unless an input, the target or a group is called so."""
 
 ROWS = 1 << 20
@@ -241,11 +242,9 @@ def _tell_labels(part: Partition, counted: Counted, model: Model) -> None:
 def _labels(path: Path, target: str) -> pa.Table:
     """A file of labels: ``truth``, and ``request`` where rows are not in the same order."""
     table = read_table(path)
-    column = SAID[-1] if SAID[-1] in table.column_names else target
+    column = LABEL if LABEL in table.column_names else target
     if column not in table.column_names:
-        raise UsageError(
-            f"has no column '{SAID[-1]}' or '{target}'.{nearest(SAID[-1], table.column_names)}", file=str(path)
-        )
+        raise UsageError(f"has no column '{LABEL}' or '{target}'.{nearest(LABEL, table.column_names)}", file=str(path))
     names = [name for name in (REQUEST,) if name in table.column_names]
     return table.select([*names, column]).rename_columns([*names, TRUTH])
 

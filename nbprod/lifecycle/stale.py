@@ -115,12 +115,13 @@ def _made_of(work: Workspace, version: ModelVersion, read: Mapping[str, str], co
         read: ``stage.parameter`` -> digest of what lies there now; empty where that is not known.
         commit: the one that would run; empty for the recorded one.
     """
+    if not read:
+        return None
     for other in known_versions(work):
         parent = other.entry.get("parent") if other.entry else None
-        if other.name != version.name or not read or not parent or parent["digest"] != version.digest:
+        if other.name != version.name or not parent or parent["digest"] != version.digest:
             continue
-        git = other.entry["source"]["git"]
-        same = not commit or (isinstance(git, Mapping) and git["commit"] == commit)
+        same = commit in ("", _commit(other))
         if same and read.items() <= {name: item["sha256"] for name, item in inputs_of(other.entry).items()}.items():
             return other
     return None
@@ -164,14 +165,19 @@ def _code(work: Workspace, version: ModelVersion, policy: RetrainPolicy) -> tupl
     """Whether there is new code, and which; with the commit of a branch."""
     if policy.source == COMMIT:
         return "no", "", ""
-    git = version.entry["source"]["git"]
     try:
         now = tip(work.project.root, policy.source)
     except ArtifactError as error:
         return "unknown", str(error), ""
-    if isinstance(git, dict) and git["commit"] == now:
+    if _commit(version) == now:
         return "no", "", now
     return "yes", f"the branch {policy.source} is at {now[:12]}", now
+
+
+def _commit(version: ModelVersion) -> str:
+    """The commit of the code that made it; empty where none was recorded."""
+    git = version.entry["source"]["git"]
+    return str(git["commit"]) if isinstance(git, Mapping) else ""
 
 
 def shadows(work: Workspace, version: ModelVersion, *, since: float) -> int:

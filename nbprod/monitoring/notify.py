@@ -39,10 +39,8 @@ def notify(
     environment = os.environ if environment is None else environment
     problems = list(unset(policy, environment))
     ways: list[tuple[str, Callable[[], None]]] = []
-    if policy.webhook:
-        url = environment.get(policy.webhook[1:], "") if policy.webhook.startswith("$") else policy.webhook
-        if url:
-            ways.append((f"the webhook at {urlsplit(url).hostname}", lambda: post(url, report)))
+    if url := _webhook(policy, environment):
+        ways.append((f"the webhook at {urlsplit(url).hostname}", lambda: post(url, report)))
     if policy.email:
         ways.append((f"the mail server {policy.smtp}", lambda: send(report, policy)))
     for name, way in ways:
@@ -52,10 +50,14 @@ def notify(
 
 def unset(policy: NotifyPolicy, environment: Mapping[str, str]) -> tuple[str, ...]:
     """A sentence where the webhook is in a variable that is not set: better told before there is an alarm."""
-    name = policy.webhook.removeprefix("$")
-    if name == policy.webhook or environment.get(name):
+    if not policy.webhook or _webhook(policy, environment):
         return ()
-    return (f"the webhook is not told: the environment variable {name} is not set.",)
+    return (f"the webhook is not told: the environment variable {policy.webhook[1:]} is not set.",)
+
+
+def _webhook(policy: NotifyPolicy, environment: Mapping[str, str]) -> str:
+    """Its URL; empty where there is none."""
+    return environment.get(policy.webhook[1:], "") if policy.webhook.startswith("$") else policy.webhook
 
 
 def _try(name: str, way: Callable[[], None], problems: list[str], pause: float) -> None:

@@ -203,8 +203,8 @@ def _distributions(
     order = {"ALARM": 0, "WARN": 1}
     both = [(name, True) for name in reference.answers] + [(name, False) for name in reference.columns]
     both.sort(key=lambda one: (order.get(status.get(one, "OK"), 2), not one[1]))
-    for name, answer in both[:COLUMNS]:
-        one = (name, answer)
+    for one in both[:COLUMNS]:
+        name, answer = one
         known, own = ((p.answers if answer else p.columns) if p else {} for p in (reference, current))
         if known[name].kind == "other":
             continue

@@ -26,7 +26,7 @@ from nbprod.monitoring.profile import (
     merge,
     profile_of,
     repeated_share,
-)  # fmt: skip
+)
 from nbprod.monitoring.quality import quality_of
 from nbprod.stats.intervals import normal_quantile
 
