@@ -52,10 +52,10 @@ def answered(request: dict[str, Any]) -> dict[str, Any]:
 
 def _told(failed: StageRun, error: CellError) -> str:
     """What failed, where, and where the notebook with all of it is."""
-    place = f" in cell {error.cell}" if error.cell else ""
-    place += f", line {error.line}," if error.line else ""
+    line = f", line {error.line}," if error.line else ""
+    cell = f"cell {error.cell}{line} of " if error.cell else ""  # no cell is to blame for a missing output, say
     seen = f"; look at {failed.executed.uri}" if failed.executed else ""
-    return f"stage '{failed.stage}' failed{place} of {failed.notebook}: {error.message}{seen}"
+    return f"stage '{failed.stage}' failed in {cell}{failed.notebook}: {error.message.rstrip('.')}{seen}"
 
 
 def main() -> None:
